@@ -1,0 +1,176 @@
+"""The endpoints that serve every workflow: start by name, raise an event, read a status, list the catalogue.
+
+Azure matches overlapping routes in the alphabetical order of the functions' names, not by how exact they are. So no
+workflow has a route of its own below `orchestrators/`, and no two routes in this app can match the same request.
+"""
+
+import json
+from datetime import datetime
+from typing import Any
+
+import azure.durable_functions as df
+import azure.functions as func
+
+import workflows
+from workflows import inputs, responses
+from workflows.inputs import BODY_LIMIT_BYTES, Checks
+from workflows.responses import Conflict, Gone, NotFound
+
+blueprint = df.Blueprint()
+
+DEFAULT_EVENT_NAME = "event"
+TERMINAL = frozenset({"Completed", "Failed", "Terminated", "Canceled"})
+
+
+@blueprint.route(route="orchestrators/{name}", methods=["GET", "POST"])
+@blueprint.durable_client_input(client_name="client")
+@responses.refusals_answered
+async def start_workflow(req: func.HttpRequest, client: df.DurableOrchestrationClient) -> func.HttpResponse:
+    """Starts any workflow of the catalogue: 202 with its links, 404 with the names when there is none of that name."""
+    workflow = workflows.find(req.route_params["name"])
+    if workflow is None:
+        names = [known.name for known in workflows.CATALOGUE]
+        raise NotFound(f"There is no workflow {req.route_params['name']!r}.", workflows=names)
+    return await start(req, client, workflow.name)
+
+
+@blueprint.route(route="SendExternalEvent", methods=["POST"])
+@blueprint.durable_client_input(client_name="client")
+@responses.refusals_answered
+async def send_external_event(req: func.HttpRequest, client: df.DurableOrchestrationClient) -> func.HttpResponse:
+    """Raises an event for one instance: `{"instanceId": "...", "eventName": "event", "data": any JSON}`."""
+    checks = Checks()
+    wanted = checks.record(inputs.json_body(req), "body", ("instanceId", "eventName", "data"))
+    instance_id = checks.text(wanted.get("instanceId"), "instanceId", longest=256)
+    event_name = checks.text(wanted.get("eventName"), "eventName", default=DEFAULT_EVENT_NAME)
+    checks.finish(wanted)
+    inputs.checked_id(event_name, "eventName")
+    await raise_event(client, inputs.checked_id(instance_id, "instanceId"), event_name, wanted.get("data"))
+    return responses.json_response({"instanceId": instance_id, "eventName": event_name}, 202)
+
+
+@blueprint.route(route="instances/{id}", methods=["GET"])
+@blueprint.durable_client_input(client_name="client")
+@responses.refusals_answered
+async def get_instance(req: func.HttpRequest, client: df.DurableOrchestrationClient) -> func.HttpResponse:
+    """The status of one instance, from an address that needs no management key and survives a change of region."""
+    status = await known_status(client, req.route_params["id"])
+    if status["runtimeStatus"] in TERMINAL:
+        return responses.json_response(status)
+    headers = {"Location": responses.with_public_origin(req.url), "Retry-After": str(responses.RETRY_AFTER_SECONDS)}
+    return responses.json_response(status, 202, headers)
+
+
+@blueprint.route(route="workflows", methods=["GET"])
+async def list_workflows(req: func.HttpRequest) -> func.HttpResponse:
+    """The catalogue: name, address, pattern and one sentence of each workflow."""
+    return responses.json_response(
+        [
+            {"name": w.name, "route": f"/api/{w.route}", "pattern": w.pattern, "sentence": w.sentence}
+            for w in workflows.CATALOGUE
+        ]
+    )
+
+
+@blueprint.route(route="health", methods=["GET"], auth_level=func.AuthLevel.ANONYMOUS)
+async def health(req: func.HttpRequest) -> func.HttpResponse:
+    """What a load balancer asks: a stopped app cannot answer it, a running one does, without touching storage."""
+    return responses.json_response({"status": "ok"})
+
+
+async def start(
+    req: func.HttpRequest,
+    client: df.DurableOrchestrationClient,
+    name: str,
+    limit_bytes: int = BODY_LIMIT_BYTES,
+) -> func.HttpResponse:
+    """What every starter does: check the input, start once, answer with the links.
+
+    Raises InvalidInput, TooLarge or Conflict, and nothing is started then.
+    """
+    workflow = workflows.find(name)
+    assert workflow is not None, f"{name} is missing in the catalogue"
+    data = workflow.checker()(inputs.json_body(req, limit_bytes))
+    instance_id = inputs.chosen_id(req, workflow.name)
+    await start_once(client, workflow.name, instance_id, data)
+    return responses.accepted(req, client, instance_id)
+
+
+async def start_once(client: df.DurableOrchestrationClient, name: str, instance_id: str, data: Any) -> None:
+    """Starts the instance unless there is one of that id; every start of the app, by whatever trigger, passes here.
+
+    What has to be on record before a request is acknowledged belongs between the first look and `start_new`.
+    Raises Conflict when the id belongs to another workflow.
+    """
+    if await is_started(client, name, instance_id):
+        return
+    try:
+        await client.start_new(name, instance_id, data)
+    except Exception:
+        # Two requests at once: the extension refuses the second start, which is then as good as the first.
+        if not await is_started(client, name, instance_id):
+            raise
+
+
+async def is_started(client: df.DurableOrchestrationClient, name: str, instance_id: str) -> bool:
+    """Whether the instance exists, running or finished; raises Conflict when the id belongs to another workflow."""
+    status = await client.get_status(instance_id)
+    if not status:
+        return False
+    if str(status.name).lower() != name.lower():
+        raise Conflict(f"The id {instance_id!r} belongs to an instance of {status.name!r}; choose another.")
+    return True
+
+
+async def raise_event(client: df.DurableOrchestrationClient, instance_id: str, name: str, data: Any) -> None:
+    """Raises the event for a running instance; every event of the app passes here.
+
+    Raises NotFound for an unknown instance and Gone for a finished one.
+    """
+    status = await known_status(client, instance_id)
+    if status["runtimeStatus"] in TERMINAL:
+        raise Gone(f"The instance {instance_id!r} has already finished: {status['runtimeStatus']}.")
+    try:
+        await client.raise_event(instance_id, name, data)
+    except Exception as error:
+        _refuse_late_event(instance_id, error)
+        raise
+
+
+def _refuse_late_event(instance_id: str, error: Exception) -> None:
+    """The instance ended or was purged between the look and the event; the SDK tells the two by text only."""
+    if "is gone" in str(error):
+        raise Gone(f"The instance {instance_id!r} has already finished.") from error
+    if "No instance" in str(error):
+        raise NotFound(f"There is no instance {instance_id!r}.") from error
+
+
+async def known_status(client: df.DurableOrchestrationClient, instance_id: str) -> dict[str, Any]:
+    """The instance's status in the shape of the extension's own; raises NotFound when there is none."""
+    status = await client.get_status(inputs.checked_id(instance_id, "id"), show_input=True)
+    if not status:
+        raise NotFound(f"There is no instance {instance_id!r}.")
+    return {
+        "name": status.name,
+        "instanceId": status.instance_id,
+        "runtimeStatus": getattr(status.runtime_status, "name", None),
+        "input": _decoded(status.input_),
+        "customStatus": status.custom_status,
+        "output": status.output,
+        "createdTime": _text(status.created_time),
+        "lastUpdatedTime": _text(status.last_updated_time),
+    }
+
+
+def _text(moment: datetime | None) -> str | None:
+    return moment.isoformat().replace("+00:00", "Z") if moment else None
+
+
+def _decoded(stored: Any) -> Any:
+    """The input as it was sent: the SDK stores JSON inside a JSON text."""
+    if not isinstance(stored, str):
+        return stored
+    try:
+        return json.loads(stored)
+    except ValueError:
+        return stored
