@@ -11,12 +11,14 @@ Errors are those of `taskhub.errors`: NotFound, Conflict, PreconditionFailed, Ac
 
 from __future__ import annotations
 
+import re
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Literal, Protocol
 
 from taskhub.clock import Clock
+from taskhub.errors import AccountNotUsable
 
 Value = str | int | bool | float | datetime  # Edm.String, Int32, Boolean, Double, DateTime (aware, UTC, microseconds)
 Entity = dict[str, Value]  # with PartitionKey and RowKey; a column that is null is absent
@@ -25,6 +27,11 @@ Mode = Literal["merge", "replace"]
 MAX_TRANSACTION = 100  # operations in one entity-group transaction
 MAX_GET = 32  # messages in one get
 NO_DELAY = timedelta(0)
+FORMS = (
+    "Name an embedded account's file (such as .lab/account.db) or :memory:, a connection string, "
+    "UseDevelopmentStorage=true for Azurite, or identity:NAME for an account opened by identity."
+)
+_SERVICE_ADDRESS = re.compile(r"https://([a-z0-9]+)\.(?:blob|queue|table)\.core\.windows\.net/?$")
 
 
 @dataclass(frozen=True)
@@ -68,7 +75,7 @@ class Query:
 
     where: Sequence[Where] = ()
     any_of: Sequence[Where] = ()
-    select: Sequence[str] = ()  # empty: all columns
+    select: Sequence[str] = ()  # empty: all columns; the keys always come along
 
 
 @dataclass(frozen=True)
@@ -310,4 +317,35 @@ async def open_account(specification: str, clock: Clock | None = None) -> Accoun
     `identity:NAME` / `https://NAME.queue.core.windows.net` for a real account by identity.
     AccountNotUsable: the text says what was asked for and which forms exist.
     """
-    raise NotImplementedError
+    kind = _kind(specification)
+    # Imported only when needed: the embedded account works without the Azure SDK, and the other way round.
+    if kind == "embedded":
+        from taskhub.accounts.embedded import open_embedded
+
+        return open_embedded(specification, clock)
+    from taskhub.accounts import azure
+
+    if kind == "identity":
+        return azure.open_by_identity(_account_name(specification))
+    return azure.open_connection_string(specification)
+
+
+def _kind(specification: str) -> Literal["embedded", "connection string", "identity"]:
+    if not specification.strip():
+        raise AccountNotUsable(f"No storage account is named. {FORMS}")
+    if re.search(r"(^|;)\s*(UseDevelopmentStorage|AccountName|\w+Endpoint|SharedAccessSignature)\s*=", specification):
+        return "connection string"
+    if specification.startswith("identity:") or _SERVICE_ADDRESS.match(specification):
+        return "identity"
+    if "://" in specification or "AccountKey=" in specification:
+        shown = specification.split("=")[0][:60]  # never a key
+        raise AccountNotUsable(f"{shown!r}… is no storage account that can be opened. {FORMS}")
+    return "embedded"
+
+
+def _account_name(specification: str) -> str:
+    address = _SERVICE_ADDRESS.match(specification)
+    name = address.group(1) if address else specification.removeprefix("identity:")
+    if not re.fullmatch(r"[a-z0-9]{3,24}", name):
+        raise AccountNotUsable(f"{name!r} cannot be a storage account's name: 3 to 24 lower-case letters and digits.")
+    return name

@@ -1,0 +1,140 @@
+"""Waits for messages: woken by puts of this process, by delays that end, and by other processes' commits."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import time
+import weakref
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from taskhub.accounts.embedded.file import MEMORY
+from taskhub.accounts.embedded.times import to_micros
+
+if TYPE_CHECKING:
+    from taskhub.accounts.embedded.engine import Engine
+
+TICK_SECONDS = 0.025  # how often the file is asked whether somebody else wrote
+
+
+# Accounts of one file in one process wake each other at once, whatever the loop's time does.
+_OPEN: dict[str, weakref.WeakSet[Arrivals]] = {}
+
+
+class _Waiter:
+    """Somebody who waits: for which queues, and when the next message in them is due."""
+
+    __slots__ = ("future", "queues", "due")
+
+    def __init__(self, future: asyncio.Future[None], queues: frozenset[str], due: int | None) -> None:
+        self.future = future
+        self.queues = queues
+        self.due = due
+
+    def wake(self) -> None:
+        if not self.future.done():
+            self.future.set_result(None)
+
+
+class Arrivals:
+    """Who waits for which queue."""
+
+    def __init__(self, engine: Engine, path: str) -> None:
+        self._engine = engine
+        self._waiters: set[_Waiter] = set()
+        self._tick: asyncio.TimerHandle | None = None
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._tick_seconds = TICK_SECONDS
+        self._tick_began = 0.0
+        self._version = 0
+        self._kin: weakref.WeakSet[Arrivals] = weakref.WeakSet()
+        if path != MEMORY:
+            self._kin = _OPEN.setdefault(os.path.realpath(path), self._kin)
+        self._kin.add(self)
+
+    async def wait(self, queues: Sequence[str], timeout: float) -> None:
+        """Returns when one of the queues has a visible message, at the latest after `timeout` seconds."""
+        loop = asyncio.get_running_loop()
+        deadline = loop.time() + timeout
+        while True:
+            if self._tick is None or self._loop is not loop:
+                self._version = self._data_version()  # before looking: what is written afterwards counts as new
+            self._engine.check()
+            due, remaining = self._next_due(queues), deadline - loop.time()
+            wait = remaining if due is None else min(remaining, (due - self._now()) / 1_000_000)
+            if wait <= 0:
+                return
+            await self._changed(loop, _Waiter(loop.create_future(), frozenset(queues), due), wait)
+
+    def wake(self, queues: set[str]) -> None:
+        """Those in this process who wait for one of the queues look again."""
+        for kin in self._kin:
+            if kin is self or kin._loop is self._loop:
+                kin._wake_own(queues)
+
+    def wake_all(self) -> None:
+        """Everybody looks again."""
+        for waiter in self._waiters:
+            waiter.wake()
+
+    def close(self) -> None:
+        """Lets go of the timer; who still waits looks again and meets a closed account."""
+        self._kin.discard(self)
+        self.wake_all()
+        if self._tick is not None:
+            self._tick.cancel()
+            self._tick = None
+
+    def _wake_own(self, queues: set[str]) -> None:
+        for waiter in self._waiters:
+            if not queues.isdisjoint(waiter.queues):
+                waiter.wake()
+
+    def _now(self) -> int:
+        return to_micros(self._engine.clock.now())
+
+    def _next_due(self, queues: Sequence[str]) -> int | None:
+        """When the first message of the queues is visible."""
+        execute = self._engine.db.execute
+        rows = [execute("SELECT min(visible) FROM messages WHERE queue = ?", (queue,)).fetchone() for queue in queues]
+        return min((row[0] for row in rows if row[0] is not None), default=None)
+
+    async def _changed(self, loop: asyncio.AbstractEventLoop, waiter: _Waiter, seconds: float) -> None:
+        self._waiters.add(waiter)
+        timer = loop.call_later(seconds, waiter.wake)
+        if self._tick is None or self._loop is not loop:
+            self._tick_seconds = TICK_SECONDS
+            self._schedule(loop)
+        try:
+            await waiter.future
+        finally:
+            timer.cancel()
+            self._waiters.discard(waiter)
+
+    # -- other processes, and a clock that somebody moves
+
+    def _schedule(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._loop = loop
+        self._tick_began = time.monotonic()
+        self._tick = loop.call_later(self._tick_seconds, self._look, loop)
+
+    def _look(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._tick = None
+        if not self._waiters:
+            return
+        version, now = self._data_version(), self._now()
+        if version != self._version:
+            self._version = version
+            self.wake_all()
+        for waiter in self._waiters:
+            if waiter.due is not None and waiter.due <= now:
+                waiter.wake()
+        if time.monotonic() - self._tick_began < self._tick_seconds / 2:
+            self._tick_seconds *= 2  # the loop's time is not real time: do not walk through years in small steps
+        else:
+            self._tick_seconds = TICK_SECONDS
+        self._schedule(loop)
+
+    def _data_version(self) -> int:
+        return int(self._engine.db.execute("PRAGMA data_version").fetchone()[0])
