@@ -14,7 +14,7 @@ import secrets
 import sqlite3
 import time
 from collections.abc import Callable
-from typing import Any, TypeVar
+from typing import Any, Final, TypeVar
 
 from taskhub.accounts.embedded.arrivals import Arrivals
 from taskhub.accounts.embedded.times import to_micros
@@ -23,9 +23,9 @@ from taskhub.errors import AccountError, AccountUnreachable, TaskHubError
 
 T = TypeVar("T")
 
-PRIMARY = "primary"
-READ_ONLY = "read-only"
-UNAVAILABLE = "unavailable"
+PRIMARY: Final = "primary"
+READ_ONLY: Final = "read-only"
+UNAVAILABLE: Final = "unavailable"
 
 BUSY_SECONDS = 30.0  # how long other processes may keep the file before we give up
 RETRY_SECONDS = 0.001
