@@ -34,6 +34,13 @@ CATALOGUE = (
         "Waits for the event named `event` and returns the data it brought.",
         "external_event",
     ),
+    Workflow(
+        "order",
+        "orders",
+        "chaining, compensation",
+        "Reserves stock, charges, ships and tells the customer; takes everything back when a step fails for good.",
+        "order",
+    ),
 )
 
 
