@@ -28,6 +28,14 @@ param secondaryRegionCode string = 'neu'
 ])
 param activeRegion string = 'primary'
 
+@description('Optional. Region whose identity gets no rights on the hub\'s data, because it was failed away from and may wake up.')
+@allowed([
+  'none'
+  'primary'
+  'secondary'
+])
+param fencedRegion string = 'none'
+
 // RA-GRS is regained after a failover in either direction; RA-GZRS adds zones, but only while the primary is home.
 @description('Optional. Redundancy of the account. Standard_LRS describes the account right after an unplanned failover.')
 @allowed([
@@ -260,7 +268,7 @@ module standbyRegion 'modules/region.bicep' = {
 }
 
 // Both identities get their rights now: a grant made in the disaster would have to travel first.
-module primaryHubAccess 'modules/storage-access.bicep' = {
+module primaryHubAccess 'modules/storage-access.bicep' = if (fencedRegion != 'primary') {
   name: 'hub-access-primary'
   scope: stateGroup
   params: {
@@ -269,7 +277,7 @@ module primaryHubAccess 'modules/storage-access.bicep' = {
   }
 }
 
-module standbyHubAccess 'modules/storage-access.bicep' = {
+module standbyHubAccess 'modules/storage-access.bicep' = if (fencedRegion != 'secondary') {
   name: 'hub-access-standby'
   scope: stateGroup
   params: {
