@@ -1,7 +1,7 @@
 """One storage account: the interface of tables, queues and blobs that a task hub needs, and how to open one.
 
 The interface says what Azure Storage does, as far as DurableTask.AzureStorage relies on it; each alternative in
-this folder keeps it, and `tests/taskhub/accounts/contract.py` proves it for all of them:
+this folder keeps it, and `tests/taskhub/accounts/test_contract.py` proves it for all of them:
 
     embedded   a SQLite file (or ":memory:"), several processes at once, no server
     azure      Azurite or a real account, through the official SDK clients
@@ -323,11 +323,11 @@ async def open_account(specification: str, clock: Clock | None = None) -> Accoun
         from taskhub.accounts.embedded import open_embedded
 
         return open_embedded(specification, clock)
-    from taskhub.accounts import azure
+    from taskhub.accounts.azure import open_by_identity, open_connection_string
 
     if kind == "identity":
-        return azure.open_by_identity(_account_name(specification))
-    return azure.open_connection_string(specification)
+        return open_by_identity(_account_name(specification))
+    return open_connection_string(specification)
 
 
 def _kind(specification: str) -> Literal["embedded", "connection string", "identity"]:
