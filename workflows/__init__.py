@@ -11,7 +11,7 @@ class Workflow:
     """One workflow that a client can start.
 
     `name` is the orchestrator's name and the last part of the generic starter's route, `route` the address most
-    clients use (below `/api/`), `module` the file in `workflows/` that holds it.
+    clients use (below `/api/`), `module` the file in `workflows/` that holds it, `check` its function for inputs.
     """
 
     name: str
@@ -19,10 +19,11 @@ class Workflow:
     pattern: str
     sentence: str
     module: str
+    check: str = "check"
 
     def checker(self) -> Callable[[Any], Any]:
         """The function that turns a request's JSON into the orchestrator's input or raises `InvalidInput`."""
-        check: Callable[[Any], Any] = importlib.import_module(f"workflows.{self.module}").check
+        check: Callable[[Any], Any] = getattr(importlib.import_module(f"workflows.{self.module}"), self.check)
         return check
 
 
@@ -35,11 +36,82 @@ CATALOGUE = (
         "external_event",
     ),
     Workflow(
+        "hello_cities",
+        "orchestrators/hello_cities",
+        "chaining",
+        "Greets cities one after the other.",
+        "hello_cities",
+    ),
+    Workflow(
+        "hello_cities_parallel",
+        "orchestrators/hello_cities_parallel",
+        "fan-out/fan-in",
+        "Greets the same cities side by side.",
+        "hello_cities",
+    ),
+    Workflow(
         "order",
         "orders",
         "chaining, compensation",
         "Reserves stock, charges, ships and tells the customer; takes everything back when a step fails for good.",
         "order",
+    ),
+    Workflow(
+        "proposal_approval",
+        "proposals",
+        "human interaction",
+        "Gets a proposal approved by as many managers as its amount asks for, with reminders and escalation.",
+        "proposal_approval",
+    ),
+    Workflow(
+        "report",
+        "reports",
+        "async HTTP API",
+        "Writes a long report part by part, with progress, cancel and a link to the result.",
+        "report",
+    ),
+    Workflow(
+        "monitor",
+        "monitors",
+        "monitor",
+        "Watches a URL or a named condition until it is met or the time is over, and tells somebody.",
+        "monitor",
+    ),
+    Workflow(
+        "device_watch",
+        "devices/{id}/watch",
+        "entities",
+        "Tells somebody about the alarms and the silence of a device whose readings an entity keeps.",
+        "device",
+    ),
+    Workflow(
+        "etl",
+        "etl",
+        "fan-out/fan-in, sub-orchestrations",
+        "Cleans a file of any length in parts side by side and keeps good and bad rows.",
+        "etl",
+    ),
+    Workflow(
+        "nightly",
+        "orchestrators/nightly",
+        "timer trigger, singleton",
+        "Takes stock every night, never twice at once and once a day.",
+        "nightly",
+    ),
+    Workflow(
+        "delivery",
+        "orchestrators/delivery",
+        "queue trigger",
+        "Adds a delivery to the stock, once per queue message.",
+        "nightly",
+        "check_delivery",
+    ),
+    Workflow(
+        "eternal",
+        "orchestrators/eternal",
+        "continue-as-new",
+        "Gathers events into batches by count or time, for ever.",
+        "eternal",
     ),
 )
 

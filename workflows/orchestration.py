@@ -15,6 +15,9 @@ Steps: TypeAlias = Generator[Any, Any, Any]
 # stay Running until the leg ends. Waiting in shorter turns of our own keeps every timer cancellable.
 LONGEST_TIMER = timedelta(days=5)
 
+# What an inbox answers when no event came in time; an event's data can be any JSON, null included.
+TIME_OVER: Any = object()
+
 
 def event_data(received: Any) -> Any:
     """An external event's data as its sender meant it.
@@ -76,6 +79,10 @@ class Inbox:
             self._waiting.append(event_data(self._open.result))
             self._open = self._context.wait_for_external_event(self._name)
 
+    def has_news(self) -> bool:
+        """Whether something has come that was not read yet."""
+        return bool(self._waiting)
+
     def during(self, task: Any) -> Steps:
         """Waits for the task and gives its result, or raises its failure; events that come meanwhile are kept."""
         while not task.is_completed:
@@ -86,12 +93,12 @@ class Inbox:
         return task.result
 
     def next(self, until: datetime | None = None) -> Steps:
-        """The next event's data, or None when `until` comes first; waits for ever without it."""
+        """The next event's data, or TIME_OVER when `until` comes first; waits for ever without it."""
         while not self._waiting:
             if until is None:
                 yield self._open
             elif self._context.current_utc_datetime >= until:
-                return None
+                return TIME_OVER
             else:
                 yield from self._turn(until)
             self._collect()

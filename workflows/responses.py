@@ -61,6 +61,12 @@ class Gone(Refused):
     status = 410
 
 
+class Unconfigured(Refused):
+    """503: the app lacks a setting that this request needs; the message names it."""
+
+    status = 503
+
+
 class TooLarge(Refused):
     """413: the body is larger than this endpoint takes."""
 
@@ -90,6 +96,8 @@ def refusals_answered(
             return await function(*args, **kwargs)
         except Refused as refused:
             return refusal(refused)
+        except settings.SettingMissing as error:
+            return refusal(Unconfigured(str(error)))
 
     return endpoint
 

@@ -54,11 +54,7 @@ async def send_external_event(req: func.HttpRequest, client: df.DurableOrchestra
 @responses.refusals_answered
 async def get_instance(req: func.HttpRequest, client: df.DurableOrchestrationClient) -> func.HttpResponse:
     """The status of one instance, from an address that needs no management key and survives a change of region."""
-    status = await known_status(client, req.route_params["id"])
-    if status["runtimeStatus"] in TERMINAL:
-        return responses.json_response(status)
-    headers = {"Location": responses.with_public_origin(req.url), "Retry-After": str(responses.RETRY_AFTER_SECONDS)}
-    return responses.json_response(status, 202, headers)
+    return await answer_status(req, client, req.route_params["id"])
 
 
 @blueprint.route(route="workflows", methods=["GET"])
@@ -96,20 +92,67 @@ async def start(
     return responses.accepted(req, client, instance_id)
 
 
-async def start_once(client: df.DurableOrchestrationClient, name: str, instance_id: str, data: Any) -> None:
-    """Starts the instance unless there is one of that id; every start of the app, by whatever trigger, passes here.
+def id_of(started: func.HttpResponse) -> str:
+    """The instance that a starter's answer speaks of."""
+    return str(json.loads(started.get_body())["id"])
 
-    What has to be on record before a request is acknowledged belongs between the first look and `start_new`.
-    Raises Conflict when the id belongs to another workflow.
-    """
+
+async def answer_status(
+    req: func.HttpRequest, client: df.DurableOrchestrationClient, instance_id: str, name: str = ""
+) -> func.HttpResponse:
+    """The status of an instance (of the named workflow): 202 with Location and Retry-After until its end, then 200."""
+    status = await known_status(client, instance_id, name)
+    if status["runtimeStatus"] in TERMINAL:
+        return responses.json_response(status)
+    headers = {"Location": responses.with_public_origin(req.url), "Retry-After": str(responses.RETRY_AFTER_SECONDS)}
+    return responses.json_response(status, 202, headers)
+
+
+async def wait_or_accept(
+    req: func.HttpRequest, client: df.DurableOrchestrationClient, instance_id: str, seconds: float
+) -> func.HttpResponse:
+    """The instance's output if it ends within `seconds`, else 202 with its links (the SDK's contract for this)."""
+    interval = min(1000, int(seconds * 1000))
+    answer = await client.wait_for_completion_or_create_check_status_response(
+        req, instance_id, int(seconds * 1000), interval
+    )
+    return responses.accepted(req, client, instance_id) if answer.status_code == 202 else answer
+
+
+async def start_once(client: df.DurableOrchestrationClient, name: str, instance_id: str, data: Any) -> None:
+    """Starts the instance unless there is one of that id; raises Conflict when the id belongs to another workflow."""
     if await is_started(client, name, instance_id):
         return
     try:
-        await client.start_new(name, instance_id, data)
+        await _start(client, name, instance_id, data)
     except Exception:
         # Two requests at once: the extension refuses the second start, which is then as good as the first.
         if not await is_started(client, name, instance_id):
             raise
+
+
+async def start_single(client: df.DurableOrchestrationClient, name: str, instance_id: str, data: Any) -> bool:
+    """Starts an instance that may follow a finished one of the same id, never a running one; whether it was started."""
+    if await is_running(client, instance_id):
+        return False
+    try:
+        await _start(client, name, instance_id, data)
+    except Exception:
+        if not await is_running(client, instance_id):
+            raise
+        return False
+    return True
+
+
+async def _start(client: df.DurableOrchestrationClient, name: str, instance_id: str, data: Any) -> None:
+    """The one place where instances begin, whatever triggered it; what must be on record before belongs here."""
+    await client.start_new(name, instance_id, data)
+
+
+async def is_running(client: df.DurableOrchestrationClient, instance_id: str) -> bool:
+    """Whether the instance exists and has not ended."""
+    status = await client.get_status(instance_id)
+    return bool(status) and getattr(status.runtime_status, "name", "") not in TERMINAL
 
 
 async def is_started(client: df.DurableOrchestrationClient, name: str, instance_id: str) -> bool:
@@ -145,10 +188,10 @@ def _refuse_late_event(instance_id: str, error: Exception) -> None:
         raise NotFound(f"There is no instance {instance_id!r}.") from error
 
 
-async def known_status(client: df.DurableOrchestrationClient, instance_id: str) -> dict[str, Any]:
-    """The instance's status in the shape of the extension's own; raises NotFound when there is none."""
+async def known_status(client: df.DurableOrchestrationClient, instance_id: str, name: str = "") -> dict[str, Any]:
+    """The instance's status in the shape of the extension's own; raises NotFound when there is none (of that name)."""
     status = await client.get_status(inputs.checked_id(instance_id, "id"), show_input=True)
-    if not status:
+    if not status or (name and str(status.name).lower() != name):
         raise NotFound(f"There is no instance {instance_id!r}.")
     return {
         "name": status.name,

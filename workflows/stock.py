@@ -44,7 +44,7 @@ async def get_stock(req: func.HttpRequest, client: df.DurableOrchestrationClient
     """What is on hand, reserved and available; 404 for a product that was never stocked."""
     sku = inputs.checked_id(req.route_params["sku"], "sku")
     found = await client.read_entity_state(df.EntityId(ENTITY, sku))
-    if not found.entity_exists or not found.entity_state:
+    if not found.entity_exists or not found.entity_state or not found.entity_state["opened"]:
         raise NotFound(f"The product {sku!r} was never stocked.")
     return responses.json_response({"sku": sku, **overview(found.entity_state)})
 

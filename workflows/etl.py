@@ -1,0 +1,210 @@
+"""Load a file of customers: split it, clean the parts side by side, keep good rows, say what is wrong with the rest.
+
+POST /api/etl?id=july    body: CSV with the columns id,name,email,amount,country (Content-Type: text/csv),
+                         or the same as JSON lines (Content-Type: application/x-ndjson)
+POST /api/orchestrators/etl   {"blob": "incoming/july.csv", "format": "csv"} for a blob that is already there
+GET  /api/etl/{id}/good.jsonl, /api/etl/{id}/bad.jsonl   the results
+
+Only names of blobs, places in them and counts travel through the history (claim check). A part is a range of the
+source and its child's id is made of its number, so whatever is delivered again writes the same blob again.
+"""
+
+import hashlib
+from typing import Any, TypedDict
+
+import azure.durable_functions as df
+import azure.functions as func
+
+from workflows import blobs, etl_rows, inputs, responses, settings, starters
+from workflows.inputs import Checks
+from workflows.orchestration import Steps, failure_reason
+from workflows.responses import InvalidInput, NotFound, Problem
+from workflows.retries import STORAGE
+
+blueprint = df.Blueprint()
+
+NAME = "etl"
+UPLOAD_LIMIT_BYTES = 100 * 1024 * 1024
+ROWS_PER_PART = 5_000
+PARTS_AT_ONCE = 4
+REASONS_SHOWN = 20
+CONTENT_TYPES = {"text/csv": "csv", "application/x-ndjson": "jsonl", "application/jsonl": "jsonl"}
+
+
+@blueprint.route(route="etl", methods=["POST"])
+@blueprint.durable_client_input(client_name="client")
+@responses.refusals_answered
+async def upload_etl(req: func.HttpRequest, client: df.DurableOrchestrationClient) -> func.HttpResponse:
+    """Keeps the body as a blob and starts on it; a repeated request with the same id finds the first."""
+    content_type = req.headers.get("Content-Type", "").split(";")[0].strip().lower()
+    kind = CONTENT_TYPES.get(content_type)
+    if kind is None:
+        raise InvalidInput(Problem("Content-Type", f"must be one of {', '.join(CONTENT_TYPES)}"))
+    content = inputs.body(req, UPLOAD_LIMIT_BYTES)
+    instance_id = inputs.chosen_id(req, NAME)
+    etl_rows.check_source(content, kind)
+    # Named by content, so that two different uploads under one id cannot mix.
+    source = f"etl/{instance_id}/source-{hashlib.sha256(content).hexdigest()[:16]}"
+    if not await starters.is_started(client, NAME, instance_id):
+        blobs.container().put(source, content)
+    await starters.start_once(client, NAME, instance_id, {"blob": source, "format": kind})
+    return responses.accepted(req, client, instance_id)
+
+
+@blueprint.route(route="etl/{id}/{file}", methods=["GET"])
+@responses.refusals_answered
+async def get_etl_file(req: func.HttpRequest) -> func.HttpResponse:
+    """The good or the bad rows as JSON lines; 404 while they are not there."""
+    instance_id, file = inputs.checked_id(req.route_params["id"], "id"), req.route_params["file"]
+    if file not in ("good.jsonl", "bad.jsonl"):
+        raise NotFound("There are good.jsonl and bad.jsonl.")
+    try:
+        return func.HttpResponse(blobs.container().get(f"etl/{instance_id}/{file}"), mimetype="application/x-ndjson")
+    except blobs.BlobMissing as error:
+        raise NotFound(f"There is no {file} of {instance_id!r}.") from error
+
+
+def check(data: Any) -> dict[str, Any]:
+    """The name of a source blob and its format."""
+    checks = Checks()
+    wanted = checks.record(data, "body", ("blob", "format", "rows_per_part"))
+    name = checks.text(wanted.get("blob"), "blob", longest=500)
+    if name and not blobs.NAME.fullmatch(name):
+        checks.wrong("blob", "is not a usable blob name")
+    kind = checks.one_of(wanted.get("format"), "format", ("csv", "jsonl"), default="csv")
+    size = checks.number(wanted.get("rows_per_part"), "rows_per_part", 1, 50_000, ROWS_PER_PART, whole=True)
+    return checks.finish({"blob": name, "format": kind, "rows_per_part": size})
+
+
+@blueprint.orchestration_trigger(context_name="context")
+def etl(context: df.DurableOrchestrationContext) -> Steps:
+    """Plan, clean a few parts at a time, load, clear up."""
+    request: Any = context.get_input()
+    plan = {"rows_per_part": ROWS_PER_PART, **request}
+    parts = yield context.call_activity_with_retry("plan_etl", STORAGE, plan)
+    cleaned, failed = yield from _clean_all(context, request, parts)
+    if failed:
+        return {"status": "failed", "failed_parts": failed}
+    context.set_custom_status({"percent": 90, "step": "loading"})
+    load = {"instance": context.instance_id, "parts": cleaned}
+    result = yield context.call_activity_with_retry("load_etl", STORAGE, load)
+    names = [name for part in cleaned for name in (part["good"], part["bad"])]
+    yield context.call_activity_with_retry("delete_blobs", STORAGE, {"names": names})
+    context.set_custom_status({"percent": 100, "step": "done"})
+    return result
+
+
+def _clean_all(context: df.DurableOrchestrationContext, request: dict[str, Any], parts: list[Any]) -> Steps:
+    """Runs one child a part, a few at once; every child is waited for, also when another failed."""
+    waiting = [_child(context, request, number, part) for number, part in enumerate(parts)]
+    running: list[Any] = []
+    finished: list[Any] = []
+    while waiting or running:
+        while waiting and len(running) < PARTS_AT_ONCE:
+            running.append(waiting.pop(0))
+        first = yield context.task_any(running)
+        running.remove(first)
+        finished.append(first)
+        context.set_custom_status({"percent": 90 * len(finished) // len(parts), "step": "cleaning"})
+    results = [task.result for task in finished]
+    failures = [failure_reason(result) for result in results if isinstance(result, Exception)]
+    cleaned = [result for result in results if not isinstance(result, Exception)]
+    return sorted(cleaned, key=lambda part: str(part["good"])), failures
+
+
+def _child(context: df.DurableOrchestrationContext, request: dict[str, Any], number: int, part: Any) -> Any:
+    # With an id of our own a child that is started again is the same child, and people can find it.
+    data = {"instance": context.instance_id, "number": number, "format": request["format"], **part}
+    data["blob"] = request["blob"]
+    return context.call_sub_orchestrator("etl_part", data, f"{context.instance_id}:part-{number:04d}")
+
+
+@blueprint.orchestration_trigger(context_name="context")
+def etl_part(context: df.DurableOrchestrationContext) -> Steps:
+    """One part, tried again by itself, so that a failure costs a part and not the file."""
+    return (yield context.call_activity_with_retry("clean_part", STORAGE, context.get_input()))
+
+
+class Plan(TypedDict):
+    """A source to split."""
+
+    blob: str
+    format: str
+    rows_per_part: int
+
+
+class Part(TypedDict):
+    """A range of the source; `header` is what a CSV begins with, `line` the number of its first line."""
+
+    instance: str
+    number: int
+    blob: str
+    format: str
+    start: int
+    length: int
+    line: int
+    header: str
+
+
+class Cleaned(TypedDict):
+    """The blobs that one part became."""
+
+    good: str
+    bad: str
+
+
+class Load(TypedDict):
+    """The cleaned parts of one source, in order."""
+
+    instance: str
+    parts: list[Cleaned]
+
+
+@blueprint.activity_trigger(input_name="plan")
+def plan_etl(plan: Plan) -> list[dict[str, Any]]:
+    """Where the parts of the source begin and end; a record with line breaks inside quotes stays whole."""
+    content = blobs.container().get(plan["blob"])
+    return etl_rows.ranges(content, plan["format"], plan["rows_per_part"])
+
+
+@blueprint.activity_trigger(input_name="part")
+def clean_part(part: Part) -> Cleaned:
+    """Cleans one range and writes its good and bad rows as blobs named after the part."""
+    store = blobs.container()
+    content = store.get_range(part["blob"], part["start"], part["length"])
+    good, bad = etl_rows.clean(content, part["format"], part["header"], part["line"])
+    base = f"etl/{part['instance']}/parts/{part['number']:04d}"
+    names: Cleaned = {"good": f"{base}.good.jsonl", "bad": f"{base}.bad.jsonl"}
+    store.put(names["good"], etl_rows.to_lines(good))
+    store.put(names["bad"], etl_rows.to_lines(bad))
+    return names
+
+
+@blueprint.activity_trigger(input_name="load")
+def load_etl(load: Load) -> dict[str, Any]:
+    """Puts the parts together, each customer once, and writes both results whole.
+
+    Raises BlobMissing before it writes anything when a part is gone: a copy of this message that comes after the
+    clearing up must not replace the result by less.
+    """
+    store = blobs.container()
+    good = [row for part in load["parts"] for row in etl_rows.from_lines(store.get(part["good"]))]
+    bad = [row for part in load["parts"] for row in etl_rows.from_lines(store.get(part["bad"]))]
+    good, repeated = etl_rows.first_of_each(good)
+    bad = sorted([*bad, *repeated], key=lambda row: int(row["line"]))
+    store.put(f"etl/{load['instance']}/good.jsonl", etl_rows.to_lines(good))
+    store.put(f"etl/{load['instance']}/bad.jsonl", etl_rows.to_lines(bad))
+    return {
+        "status": "loaded",
+        "rows": len(good) + len(bad),
+        "good": len(good),
+        "bad": len(bad),
+        "total_cents": sum(row["cents"] for row in good),
+        "reasons": [{"line": row["line"], "reason": row["reason"]} for row in bad[:REASONS_SHOWN]],
+        "good_rows": _link(load["instance"], "good.jsonl"),
+        "bad_rows": _link(load["instance"], "bad.jsonl"),
+    }
+
+
+def _link(instance_id: str, file: str) -> str:
+    return f"{settings.text('PUBLIC_BASE_URL', 'http://localhost:7071').rstrip('/')}/api/etl/{instance_id}/{file}"

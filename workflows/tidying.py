@@ -1,0 +1,23 @@
+"""Clearing up: one activity for every workflow that leaves blobs behind which nobody needs any more."""
+
+from typing import TypedDict
+
+import azure.durable_functions as df
+
+from workflows import blobs
+
+blueprint = df.Blueprint()
+
+
+class Leftovers(TypedDict):
+    """The names of blobs to delete."""
+
+    names: list[str]
+
+
+@blueprint.activity_trigger(input_name="leftovers")
+def delete_blobs(leftovers: Leftovers) -> int:
+    """Deletes the blobs; those already gone are fine, so it may run again."""
+    for name in leftovers["names"]:
+        blobs.container().delete(name)
+    return len(leftovers["names"])
