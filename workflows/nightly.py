@@ -43,7 +43,7 @@ async def nightly_timer(timer: func.TimerRequest, client: df.DurableOrchestratio
 
 async def start_tonight(client: df.DurableOrchestrationClient, tonight: dict[str, Any]) -> bool:
     """Starts the one stock-taking; False when one is running, or when this date's has completed."""
-    last = await client.get_status(NIGHTLY_ID)
+    last = await starters.look_up(client, NIGHTLY_ID)
     if last and isinstance(last.output, dict) and last.output.get("date") == tonight["date"]:
         return False
     return await starters.start_single(client, "nightly", NIGHTLY_ID, check(tonight))

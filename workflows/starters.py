@@ -10,6 +10,7 @@ from typing import Any
 
 import azure.durable_functions as df
 import azure.functions as func
+from azure.durable_functions.models.DurableOrchestrationStatus import DurableOrchestrationStatus
 
 import workflows
 from workflows import inputs, responses
@@ -149,16 +150,30 @@ async def _start(client: df.DurableOrchestrationClient, name: str, instance_id: 
     await client.start_new(name, instance_id, data)
 
 
+async def look_up(
+    client: df.DurableOrchestrationClient, instance_id: str
+) -> DurableOrchestrationStatus | None:
+    """The instance's status, or None when there is no such instance.
+
+    The SDK answers a failed query with an empty status too, as if there were none; that must not start a second run.
+    """
+    status = await client.get_status(instance_id, show_input=True)
+    failure = getattr(status, "ExceptionMessage", None) or getattr(status, "Message", None)
+    if not status and failure:
+        raise RuntimeError(f"The status of {instance_id!r} cannot be read: {failure}")
+    return status or None
+
+
 async def is_running(client: df.DurableOrchestrationClient, instance_id: str) -> bool:
     """Whether the instance exists and has not ended."""
-    status = await client.get_status(instance_id)
-    return bool(status) and getattr(status.runtime_status, "name", "") not in TERMINAL
+    status = await look_up(client, instance_id)
+    return status is not None and getattr(status.runtime_status, "name", "") not in TERMINAL
 
 
 async def is_started(client: df.DurableOrchestrationClient, name: str, instance_id: str) -> bool:
     """Whether the instance exists, running or finished; raises Conflict when the id belongs to another workflow."""
-    status = await client.get_status(instance_id)
-    if not status:
+    status = await look_up(client, instance_id)
+    if status is None:
         return False
     if str(status.name).lower() != name.lower():
         raise Conflict(f"The id {instance_id!r} belongs to an instance of {status.name!r}; choose another.")
@@ -190,8 +205,8 @@ def _refuse_late_event(instance_id: str, error: Exception) -> None:
 
 async def known_status(client: df.DurableOrchestrationClient, instance_id: str, name: str = "") -> dict[str, Any]:
     """The instance's status in the shape of the extension's own; raises NotFound when there is none (of that name)."""
-    status = await client.get_status(inputs.checked_id(instance_id, "id"), show_input=True)
-    if not status or (name and str(status.name).lower() != name):
+    status = await look_up(client, inputs.checked_id(instance_id, "id"))
+    if status is None or (name and str(status.name).lower() != name):
         raise NotFound(f"There is no instance {instance_id!r}.")
     return {
         "name": status.name,

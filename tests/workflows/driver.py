@@ -23,16 +23,11 @@ MARKER = "\n\n$OutOfProcData$:"
 TERMINAL = ("Completed", "Failed", "Terminated")
 
 
-class HostKilled(BaseException):
-    """The host died at this moment: what was done is done, what was not answered will come again."""
-
-
 def _index() -> dict[str, dict[str, Any]]:
     app = df.DFApp()
     for part in function_app.PARTS:
         app.register_functions(part.blueprint)
     functions: dict[str, dict[str, Any]] = {"orchestrationTrigger": {}, "activityTrigger": {}, "entityTrigger": {}}
-    functions["endpoints"] = {}
     for function in app.get_functions():
         kind = function.get_trigger().type
         name = function.get_function_name()
@@ -43,16 +38,17 @@ def _index() -> dict[str, dict[str, Any]]:
 FUNCTIONS = _index()
 
 
-@dataclass
+@dataclass(eq=False)
 class Leaf:
     """One scheduled action: what it was, and how often it was tried when it carries a retry policy."""
 
     action: dict[str, Any]
+    number: int = -1
     attempt: int = 1
     done: bool = False
 
 
-@dataclass
+@dataclass(eq=False)
 class Instance:
     """One orchestration and everything a hub would keep of it."""
 
@@ -238,10 +234,9 @@ class World:
             instance.statuses.append(instance.custom_status)
         leaves = list(_flatten(answer["actions"][0] if answer["actions"] else []))
         again = [a for a in leaves if a["actionType"] == AGAIN]
-        for number, leaf in list(instance.ids.items()):
-            position = instance.leaves.index(leaf)
-            if position < len(leaves) and leaves[position].get("isCanceled"):
-                instance.timers.pop(number, None)
+        for leaf, action in zip(instance.leaves, leaves, strict=False):
+            if action.get("isCanceled"):
+                instance.timers.pop(leaf.number, None)
         if "error" in answer:
             self._finish(instance, "Failed", f"Orchestrator function '{instance.name}' failed: {answer['error']}")
             return
@@ -263,6 +258,7 @@ class World:
         number = instance.next_id
         instance.next_id += 1
         instance.ids[number] = leaf
+        leaf.number = number
         self._dispatch(instance, number, leaf)
 
     def _dispatch(self, instance: Instance, number: int, leaf: Leaf) -> None:
@@ -434,14 +430,14 @@ class Client(df.DurableOrchestrationClient):
         path = url.removeprefix("http://hub/").split("?")[0].split("/")
         if path[0] == "entities":
             state = self.world.entities.get(f"@{path[1].lower()}@{path[2]}")
-            return [404, None] if state is None else [200, json.loads(state)]
+            return [404, ""] if state is None else [200, json.loads(state)]
         instance = self.world.instances.get(path[1])
         if instance is None:
-            return [404, None]
+            return [404, ""]
         now = self.world.now.strftime("%Y-%m-%dT%H:%M:%SZ")
         fields = {"name": instance.name, "instanceId": instance.id, "runtimeStatus": instance.status}
         fields |= {"input": instance.input, "customStatus": instance.custom_status, "output": instance.output}
         return [200, fields | {"createdTime": now, "lastUpdatedTime": now}]
 
 
-__all__ = ["Client", "DurableOrchestrationStatus", "HostKilled", "Instance", "World"]
+__all__ = ["Client", "DurableOrchestrationStatus", "Instance", "World"]
