@@ -354,12 +354,19 @@ class World:
         text = self.entities.get(f"@{name}@{key}")
         return None if text is None else json.loads(text)
 
+    def _nothing_open(self, instance: Instance) -> None:
+        """The real extension lets no instance end while a timer is open: it would stay Running until that fires."""
+        assert not instance.timers, f"{instance.name} ended with open timers: {instance.timers}"
+
     def _continue_as_new(self, instance: Instance, text: str) -> None:
+        self._nothing_open(instance)
         instance.input = text
         instance.generations += 1
         self._begin(instance)
 
     def _finish(self, instance: Instance, status: str, output: Any) -> None:
+        if status == "Completed":
+            self._nothing_open(instance)
         instance.status, instance.output = status, output
         instance.timers.clear()
         if instance.parent:
