@@ -1,0 +1,17 @@
+"""Brings a promoted task hub back, and moves the work from one region to the other.
+
+What ships with the app is only what it runs; the rest is for the operator: `python -m recovery COMMAND`.
+
+    regions.py           the states of two regions together, and the next command: a table
+    failover.py          stop the old, fail the account over, start the new
+    failback.py          the same, home again
+    reprotect.py         geo-redundancy after an unplanned failover
+    settle.py            exactly one app runs, in the account's region
+    status.py            what is true, and what to type next
+    drill.py             a drill as a value, and its report; azure_drill.py runs it on Azure
+    steps.py             the steps the commands are made of
+    azure_resources.py   the calls to Azure; arm.py tokens, retries, long operations
+    azd_environment.py   the azd environment; operator_state.py what a killed command had begun
+    guard.py             what azd up must not undo
+    arm_fake.py          a small Azure to practise on
+"""

@@ -1,0 +1,155 @@
+"""What a drill is, and how it is run: the value, the one function that executes it, and the report.
+
+A drill is data: gate, fault, recovery, verdict, each a list of step names. An executor knows what the names mean: the
+lab's on a geo-replicated pair on this machine, `azure_drill` on a real account. Both write this report.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, field
+from datetime import datetime
+from pathlib import Path
+from typing import Protocol
+
+
+@dataclass(frozen=True)
+class Drill:
+    """A question, and the steps that answer it."""
+
+    name: str
+    question: str
+    planned: bool
+    gate: tuple[str, ...]
+    fault: tuple[str, ...]
+    recovery: tuple[str, ...]
+    verdict: tuple[str, ...]
+    restore: tuple[str, ...] = ()
+
+    @property
+    def phases(self) -> tuple[tuple[str, tuple[str, ...]], ...]:
+        """The steps in the order in which they are run."""
+        return (
+            ("gate", self.gate),
+            ("fault", self.fault),
+            ("recovery", self.recovery),
+            ("verdict", self.verdict),
+            ("restore", self.restore),
+        )
+
+
+PLANNED_FAILOVER = Drill(
+    name="planned-failover",
+    question="Can the standby region take over everything that is in flight, and give it back, without losing anything?",
+    planned=True,
+    gate=("only the home region works", "the copy is live"),
+    fault=("start instances that wait", "stop the active region"),
+    recovery=("fail the account over", "start the standby", "the app answers"),
+    verdict=("raise the events", "every accepted start has a verdict"),
+    restore=("fail back home",),
+)
+
+UNPLANNED_FAILOVER = Drill(
+    name="unplanned-failover",
+    question="What do we lose, and for how long, if the primary region disappears now?",
+    planned=False,
+    gate=("only the home region works", "the copy is live"),
+    fault=("start instances that wait", "stop the active region"),
+    recovery=("fail the account over", "start the standby", "the app answers"),
+    verdict=("raise the events", "every accepted start has a verdict"),
+    restore=("restore geo-redundancy", "fail back home"),
+)
+
+DRILLS = {drill.name: drill for drill in (PLANNED_FAILOVER, UNPLANNED_FAILOVER)}
+
+
+class Executor(Protocol):
+    """Knows what the step names mean on one kind of deployment."""
+
+    name: str
+
+    def steps(self) -> Mapping[str, Callable[[], str]]:
+        """Every step it can do; a step returns what it saw, and raises StepFailed when it did not hold."""
+        ...
+
+    def facts(self) -> Mapping[str, float | int | str | None]:
+        """What the steps learnt: last sync time, instances by verdict."""
+        ...
+
+
+class StepFailed(Exception):
+    """A step did not hold: what was seen."""
+
+
+class Clock(Protocol):
+    """Tells the time in UTC."""
+
+    def now(self) -> datetime: ...
+
+
+@dataclass(frozen=True)
+class StepReport:
+    """One step as it went."""
+
+    phase: str
+    step: str
+    seconds: float
+    passed: bool
+    seen: str
+
+
+@dataclass(frozen=True)
+class DrillReport:
+    """What happened, in the order in which it happened."""
+
+    drill: str
+    question: str
+    executor: str
+    started: str
+    passed: bool
+    recovery_seconds: float
+    steps: list[StepReport] = field(default_factory=list)
+    facts: dict[str, float | int | str | None] = field(default_factory=dict)
+
+    def write(self, path: Path) -> None:
+        """Writes the report as JSON."""
+        path.write_text(json.dumps(asdict(self), indent=1) + "\n", encoding="utf-8")
+
+    def lines(self) -> list[str]:
+        """The report as text, one line a step."""
+        rows = [f"{'ok  ' if s.passed else 'FAIL'} {s.phase:8} {s.step:38} {s.seconds:8.0f} s  {s.seen}" for s in self.steps]
+        facts = ", ".join(f"{name} {value}" for name, value in self.facts.items())
+        summary = f"{self.drill} on {self.executor}: {'passed' if self.passed else 'FAILED'}"
+        return [self.question, *rows, f"{summary}, back after {self.recovery_seconds:.0f} s, {facts}"]
+
+
+def run_drill(drill: Drill, executor: Executor, clock: Clock, say: Callable[[str], None]) -> DrillReport:
+    """Runs the steps in order. A failed gate ends the drill before anything is broken; a failed verdict does not hide
+    the steps that put things back."""
+    started, reports = clock.now(), list[StepReport]()
+    known = executor.steps()
+    for phase, names in drill.phases:
+        if phase != "restore" and any(not report.passed for report in reports if report.phase != "verdict"):
+            break
+        if phase == "restore" and any(not report.passed for report in reports if report.phase == "gate"):
+            break
+        for name in names:
+            say(f"{phase}: {name}")
+            reports.append(_run_step(phase, name, known[name], clock))
+            if not reports[-1].passed and phase != "verdict":
+                break
+    passed = all(report.passed for report in reports) and len(reports) == sum(len(names) for _, names in drill.phases)
+    back = sum(report.seconds for report in reports if report.phase == "recovery")
+    return DrillReport(
+        drill.name, drill.question, executor.name, started.isoformat(), passed, back, reports, dict(executor.facts())
+    )
+
+
+def _run_step(phase: str, name: str, step: Callable[[], str], clock: Clock) -> StepReport:
+    began = clock.now()
+    try:
+        seen, passed = step(), True
+    except StepFailed as failure:
+        seen, passed = str(failure), False
+    return StepReport(phase, name, (clock.now() - began).total_seconds(), passed, seen)
