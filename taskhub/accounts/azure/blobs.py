@@ -12,6 +12,7 @@ from azure.storage.blob.aio import BlobLeaseClient, BlobServiceClient
 
 from taskhub.accounts import Blob
 from taskhub.accounts.azure.calls import Caller, error_code
+from taskhub.accounts.names import check_container
 
 NO_LEASE = {"LeaseNotPresentWithLeaseOperation", "LeaseAlreadyBroken", "BlobNotFound", "ContainerNotFound"}
 
@@ -25,6 +26,7 @@ class AzureBlobs:
         self._address = client.url.split("?")[0].rstrip("/")
 
     async def create(self, container: str) -> bool:
+        check_container(container)
         return await self._caller.call(self._create, container)
 
     async def drop(self, container: str) -> None:

@@ -14,11 +14,11 @@ from azure.storage.queue.aio import QueueClient, QueueServiceClient
 from taskhub.accounts import MAX_GET, NO_DELAY, QueueMessage
 from taskhub.accounts.azure.calls import Caller, error_code
 from taskhub.accounts.azure.tables import anext_page
+from taskhub.accounts.names import check_queue
 from taskhub.errors import AccountError
 
 NEVER = -1  # time to live
 FIRST_POLL_SECONDS = 0.05
-CREATED = 201  # a queue that was there already answers 204
 
 
 class AzureQueues:
@@ -31,6 +31,7 @@ class AzureQueues:
         self._polling = Polling()
 
     async def create(self, queue: str) -> bool:
+        check_queue(queue)
         return await self._caller.call(self._create, queue)
 
     async def drop(self, queue: str) -> None:
@@ -101,11 +102,13 @@ class AzureQueues:
         return client
 
     async def _create(self, queue: str) -> bool:
-        status: list[int] = []
-        await self._queue(queue).create_queue(
-            raw_response_hook=lambda response: status.append(response.http_response.status_code)
-        )
-        return status[-1:] == [CREATED]
+        try:
+            await self._queue(queue).create_queue()
+        except HttpResponseError as error:
+            if error_code(error) != "QueueAlreadyExists":
+                raise
+            return False
+        return True
 
     async def _drop(self, queue: str) -> None:
         try:

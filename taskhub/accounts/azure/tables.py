@@ -14,6 +14,7 @@ from azure.data.tables.aio import TableClient, TableServiceClient
 
 from taskhub.accounts import MAX_TRANSACTION, Entity, Page, Query, Row, Value, Where, Write
 from taskhub.accounts.azure.calls import Caller, error_code
+from taskhub.accounts.names import check_table
 from taskhub.errors import AccountError
 
 INT32 = 2**31
@@ -33,6 +34,7 @@ class AzureTables:
         self._tables: dict[str, TableClient] = {}
 
     async def create(self, table: str) -> bool:
+        check_table(table)
         return await self._caller.call(self._create, table)
 
     async def drop(self, table: str) -> None:
@@ -96,8 +98,6 @@ class AzureTables:
             if error_code(error) == "TableAlreadyExists":
                 return False
             raise
-        except ValueError as error:
-            raise AccountError(f"A table cannot be called {table!r}: {error}") from error
         return True
 
     async def _names(self) -> list[str]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import AsyncIterator, Sequence
 from typing import Any
 from urllib.parse import quote, unquote, urlsplit
@@ -11,11 +10,11 @@ from taskhub.accounts import Blob
 from taskhub.accounts.embedded.engine import Engine
 from taskhub.accounts.embedded.leases import Leases
 from taskhub.accounts.embedded.times import from_micros
+from taskhub.accounts.names import check_container
 from taskhub.errors import AccountError, Conflict, NotFound, PreconditionFailed
 
 MAX_NAME = 1024  # characters
 
-_CONTAINER_NAME = re.compile(r"(?=.{3,63}$)[a-z0-9](-?[a-z0-9])*")
 _PROPERTIES = "container, name, size, etag, written"
 
 
@@ -94,11 +93,7 @@ class EmbeddedBlobs:
     # -- within a transaction
 
     def _create(self, container: str) -> bool:
-        if not _CONTAINER_NAME.fullmatch(container):
-            raise AccountError(
-                f"A container cannot be called {container!r}: "
-                "3 to 63 lower-case letters, digits and single dashes between them."
-            )
+        check_container(container)
         added = self._db.execute("INSERT INTO containers VALUES (?) ON CONFLICT DO NOTHING", (container,)).rowcount == 1
         if added and self._engine.replicated:
             self._engine.log("blob", container, "created", "", {})

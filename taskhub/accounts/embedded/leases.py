@@ -62,11 +62,9 @@ class Leases:
         self._forget(container, name or "")
 
     def break_(self, container: str, name: str | None) -> None:
-        lease = self._find(container, name or "")
-        if lease is not None:
-            self._db.execute(
-                "UPDATE leases SET seconds = ? WHERE container = ? AND blob = ?", (BROKEN, container, name or "")
-            )
+        self._db.execute(
+            "UPDATE leases SET seconds = ? WHERE container = ? AND blob = ?", (BROKEN, container, name or "")
+        )
 
     def active(self, container: str, blob: str) -> bool:
         """Whether somebody holds the lease now."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import secrets
 from collections.abc import Sequence
 from datetime import timedelta
@@ -11,12 +10,12 @@ from typing import Any
 from taskhub.accounts import MAX_GET, NO_DELAY, QueueMessage
 from taskhub.accounts.embedded.engine import Engine
 from taskhub.accounts.embedded.times import MICROSECOND, from_micros
+from taskhub.accounts.names import check_queue
 from taskhub.errors import AccountError, NotFound
 
 MAX_TEXT = 64 * 1024  # bytes of UTF-8
 MAX_VISIBILITY = timedelta(days=7)
 
-_QUEUE_NAME = re.compile(r"(?=.{3,63}$)[a-z0-9](-?[a-z0-9])*")
 _FIELDS = "seq, id, receipt, dequeued, inserted, visible, text"
 
 
@@ -72,10 +71,7 @@ class EmbeddedQueues:
     # -- within a transaction
 
     def _create(self, queue: str) -> bool:
-        if not _QUEUE_NAME.fullmatch(queue):
-            raise AccountError(
-                f"A queue cannot be called {queue!r}: 3 to 63 lower-case letters, digits and single dashes."
-            )
+        check_queue(queue)
         added = self._db.execute("INSERT INTO queues VALUES (?) ON CONFLICT DO NOTHING", (queue,)).rowcount == 1
         if added and self._engine.replicated:
             self._engine.log("queue", queue, "created", "", {})

@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 from taskhub.accounts import MAX_TRANSACTION, Entity, Page, Query, Row, Value, Where, Write
 from taskhub.accounts.embedded.engine import Engine
 from taskhub.accounts.embedded.times import from_micros, to_micros
+from taskhub.accounts.names import check_table
 from taskhub.errors import AccountError, Conflict, NotFound, PreconditionFailed
 
 KEYS = ("PartitionKey", "RowKey")
@@ -18,7 +19,6 @@ MAX_KEY = 512  # characters, the service's limit of 1 KiB
 MAX_STRING = 32 * 1024  # UTF-16 units, the service's limit of 64 KiB
 MAX_INTEGER = 2**63
 
-_TABLE_NAME = re.compile(r"[A-Za-z][A-Za-z0-9]{2,62}")
 _BAD_IN_KEY = re.compile(r"[/\\#?\x00-\x1f\x7f-\x9f]")
 _JSON = json.JSONEncoder(separators=(",", ":"), allow_nan=False)
 _COMPARE = {"eq": "=", "ne": "<>", "ge": ">=", "gt": ">", "le": "<=", "lt": "<"}
@@ -133,8 +133,7 @@ class EmbeddedTables:
     # -- within a transaction
 
     def _create(self, table: str) -> bool:
-        if not _TABLE_NAME.fullmatch(table):
-            raise AccountError(f"A table cannot be called {table!r}: 3 to 63 letters and digits, a letter first.")
+        check_table(table)
         added = self._db.execute("INSERT INTO tables VALUES (?, ?) ON CONFLICT DO NOTHING", (table.lower(), table))
         if added.rowcount and self._engine.replicated:
             self._engine.log("table", table, "created", "", {})
