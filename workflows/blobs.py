@@ -120,9 +120,14 @@ class AccountBlobs:
             pass
 
 
+def is_usable(name: str) -> bool:
+    """Whether every store can keep a blob of this name, and none would look for it outside its container."""
+    return bool(NAME.fullmatch(name)) and all(part.strip(".") for part in name.split("/"))
+
+
 def checked(name: str) -> str:
-    """The name, if it is one that every store can keep; raises ValueError otherwise."""
-    if not NAME.fullmatch(name) or any(part.strip(".") == "" for part in name.split("/")):
+    """The name, if it is usable; raises ValueError otherwise."""
+    if not is_usable(name):
         raise ValueError(f"{name!r} is not a usable blob name.")
     return name
 

@@ -69,7 +69,7 @@ def check(data: Any) -> dict[str, Any]:
     checks = Checks()
     wanted = checks.record(data, "body", ("blob", "format", "rows_per_part"))
     name = checks.text(wanted.get("blob"), "blob", longest=500)
-    if name and not blobs.NAME.fullmatch(name):
+    if name and not blobs.is_usable(name):
         checks.wrong("blob", "is not a usable blob name")
     kind = checks.one_of(wanted.get("format"), "format", ("csv", "jsonl"), default="csv")
     size = checks.number(wanted.get("rows_per_part"), "rows_per_part", 1, 50_000, ROWS_PER_PART, whole=True)
