@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import builtins
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -61,13 +62,13 @@ class TaskHubClient:
 
     async def history(
         self, instance_id: str, show_input: bool = True, show_output: bool = False
-    ) -> list[dict[str, Any]]:
+    ) -> builtins.list[dict[str, Any]]:
         """`historyEvents` of the status document, as the extension shows them; empty for a pending instance."""
         raise NotImplementedError
 
     async def list(
         self, query: StatusQuery, top: int = 100, token: str | None = None, show_input: bool = True
-    ) -> tuple[list[InstanceStatus], str | None]:
+    ) -> tuple[builtins.list[InstanceStatus], str | None]:
         """One page of instances in the order of their ids, and the token of the next page (None: no more).
 
         ValueError: the token is not one of ours.
@@ -129,6 +130,6 @@ class TaskHubClient:
         fetch_state: bool,
         top: int = 100,
         token: str | None = None,
-    ) -> tuple[list[EntityRecord], str | None]:
+    ) -> tuple[builtins.list[EntityRecord], str | None]:
         """One page of entities in the order of their ids, and the token of the next page."""
         raise NotImplementedError

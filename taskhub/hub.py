@@ -1,0 +1,295 @@
+"""One task hub in one storage account: its creation, its messages, its histories and its Instances rows."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import random
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import cast
+
+from taskhub import history as histories
+from taskhub import messages, payloads
+from taskhub.accounts import MAX_TRANSACTION, NO_DELAY, Account, Entity, Query, QueueMessage, Row, Where, Write
+from taskhub.clock import Clock, SystemClock
+from taskhub.errors import Conflict, NotFound, Undecodable
+from taskhub.history import History
+from taskhub.instances import InstanceStatus
+from taskhub.layout import SENTINEL, HubNames, check_hub_name, escape_key, row_key, unescape_key
+from taskhub.messages import Encoding, Event, TaskMessage
+
+MAX_DELAY = timedelta(days=7)
+_BATCH_ROWS = MAX_TRANSACTION - 1  # the sentinel takes the last place
+_BATCH_BYTES = 3 * 1024 * 1024
+
+
+@dataclass(frozen=True)
+class HubSettings:
+    """What every process that shares a hub must agree on."""
+
+    name: str
+    partition_count: int = 4
+    encoding: Encoding = "base64"  # as extension 2.x writes; both are read
+    store_inputs: bool = False
+
+
+class TaskHub:
+    """A task hub. Everything here is one storage call or a few; the rules of what may follow what are elsewhere."""
+
+    def __init__(self, account: Account, settings: HubSettings, clock: Clock | None = None) -> None:
+        self.account = account
+        self.settings = settings
+        self.clock = clock or SystemClock()
+        self.names = HubNames(check_hub_name(settings.name), settings.partition_count)
+        self.large = payloads.LargePayloads(account, self.names.large_messages)
+
+    # creation
+
+    async def create(self) -> None:
+        """Creates what is missing of the hub, in the platform's order."""
+        names, account = self.names, self.account
+        await account.blobs.create(names.app_lease)
+        await self._put_new(names.app_lease, names.app_lease_info, b"{}")
+        await account.blobs.create(names.leases)
+        info = {
+            "TaskHubName": names.hub, "CreatedAt": messages.timestamp(self.clock.now()),
+            "PartitionCount": names.partition_count,
+        }  # fmt: skip
+        await self._put_new(names.leases, "taskhub.json", json.dumps(info, separators=(",", ":")).encode())
+        await asyncio.gather(
+            account.tables.create(names.instances),
+            account.tables.create(names.history),
+            account.queues.create(names.workitems),
+            *(account.queues.create(queue) for queue in names.control_queues),
+        )
+
+    async def _put_new(self, container: str, name: str, data: bytes) -> None:
+        try:
+            await self.account.blobs.put(container, name, data, only_new=True)
+        except Conflict:
+            pass
+
+    async def exists(self) -> bool:
+        """Whether the account holds this hub's tables."""
+        tables = {name.lower() for name in await self.account.tables.names()}
+        return {self.names.history.lower(), self.names.instances.lower()} <= tables
+
+    async def delete(self) -> None:
+        """Deletes the hub with everything in it."""
+        for table in (self.names.history, self.names.instances):
+            await self.account.tables.drop(table)
+        for queue in (*self.names.control_queues, self.names.workitems):
+            await self.account.queues.drop(queue)
+        for container in (self.names.leases, self.names.app_lease, self.names.large_messages):
+            await self.account.blobs.drop(container)
+
+    # messages
+
+    async def send(self, message: TaskMessage, delay: timedelta = NO_DELAY) -> QueueMessage:
+        """Puts a message into the queue it belongs to: work items into theirs, others by their instance id.
+
+        A message over 45 KiB goes into a blob first. `delay` is cut to seven days, the queue service's limit.
+        """
+        is_work = message.kind == messages.TASK_SCHEDULED
+        queue = self.names.workitems if is_work else self.names.control_queue(message.instance_id)
+        data = messages.envelope(message)
+        payload = messages.to_json(data)
+        if len(payload) > payloads.MESSAGE_LIMIT:
+            activity = data["ActivityId"].replace("-", "")
+            kind = messages.EVENT_NAMES[message.kind]
+            name = f"{escape_key(message.instance_id)}/message-{activity}-{kind}.json.gz"
+            await self.large.write(name, payload)
+            payload = messages.to_json(messages.wrapper(name))
+        text = messages.to_text(payload, self.settings.encoding)
+        try:
+            return await self.account.queues.put(queue, text, min(delay, MAX_DELAY))
+        except NotFound:  # queues are also created when they are first needed
+            await self.account.queues.create(queue)
+            return await self.account.queues.put(queue, text, min(delay, MAX_DELAY))
+
+    async def read(self, message: QueueMessage) -> TaskMessage:
+        """What a queue message says. Undecodable: nothing readable; NotFound: its blob is missing."""
+        data = messages.from_text(message.text)
+        if blob := data.get("CompressedBlobName"):
+            data = messages.from_json(await self.large.read(blob))
+        return messages.parse_envelope(data)
+
+    # history
+
+    async def read_history(self, instance_id: str) -> History:
+        """The history of an instance's current execution; without events when there is none.
+
+        Reading stops at the first row of another execution: such rows are left over from an older one. NotFound: the
+        blob of a large text is missing. Undecodable: a row is no event.
+        """
+        history = History(instance_id)
+        partition = escape_key(instance_id)
+        rows: list[Entity] = []
+        async for row in self.account.tables.rows(
+            self.names.history, Query(where=[Where("PartitionKey", "eq", partition)])
+        ):
+            if row.entity["RowKey"] == SENTINEL:
+                self._take_sentinel(history, row)
+            else:
+                rows.append(row.entity)
+        if history.execution_id is None and rows:
+            history.execution_id = str(rows[0].get("ExecutionId"))
+        for entity in rows:
+            if entity.get("ExecutionId") != history.execution_id:
+                break
+            await self._restore_large(entity, history)
+            history.events.append(histories.to_event(entity))
+        return history
+
+    @staticmethod
+    def _take_sentinel(history: History, row: Row) -> None:
+        history.execution_id = str(row.entity["ExecutionId"])
+        history.etag = row.etag
+        history.checkpoint_complete = bool(row.entity.get("IsCheckpointComplete", True))
+        moment = row.entity.get("CheckpointCompletedTimestamp")
+        history.checkpoint_time = moment if isinstance(moment, datetime) else None
+
+    async def _restore_large(self, entity: Entity, history: History) -> None:
+        for column in [name for name in entity if name.endswith("BlobName")]:
+            blob = str(entity[column])
+            history.blobs.append(blob)
+            entity[column.removesuffix("BlobName")] = (await self.large.read(blob)).decode("utf-8", "surrogatepass")
+
+    async def append_history(
+        self,
+        history: History,
+        events: Sequence[Event],
+        execution_id: str,
+        start: int,
+    ) -> dict[str, str]:
+        """Writes events from row `start` on, with the sentinel, in as few transactions as the service allows.
+
+        Changes `history` (etag, execution, events). Returns the blob names of large texts of the ExecutionStarted and
+        ExecutionCompleted events, `{"Input": …, "Result": …}`. Conflict or PreconditionFailed: somebody else wrote
+        this history meanwhile; nothing more is written then.
+        """
+        partition = escape_key(history.instance_id)
+        shared: dict[str, str] = {}
+        batch: list[Write] = []
+        size = 0
+        for position, event in enumerate(events):
+            entity = histories.to_entity(event, partition, row_key(start + position), execution_id)
+            blobs = await self._move_large(entity, history)
+            if event["EventType"] in (messages.EXECUTION_STARTED, messages.EXECUTION_COMPLETED):
+                shared |= blobs
+            weight = sum(len(value) * 2 for value in entity.values() if isinstance(value, str))
+            if len(batch) == _BATCH_ROWS or size + weight > _BATCH_BYTES:
+                await self._commit(history, partition, execution_id, batch, complete=False)
+                batch, size = [], 0
+            batch.append(Write("upsert", entity))
+            size += weight
+        await self._commit(history, partition, execution_id, batch, complete=True)
+        del history.events[start:]
+        history.events.extend(events)
+        return shared
+
+    async def _move_large(self, entity: Entity, history: History) -> dict[str, str]:
+        moved = {}
+        for column in histories.LARGE_COLUMNS:
+            text = entity.get(column)
+            if isinstance(text, str) and payloads.is_large_column(text):
+                name = (
+                    f"{entity['PartitionKey']}/history-{entity['RowKey']}-{entity['EventType']}-"
+                    f"{random.getrandbits(32):08x}-{column}.json.gz"
+                )
+                await self.large.write(name, text.encode("utf-8", "surrogatepass"))
+                entity[column] = ""
+                entity[f"{column}BlobName"] = name
+                history.blobs.append(name)
+                moved[column] = name
+        return moved
+
+    async def _commit(
+        self, history: History, partition: str, execution_id: str, batch: list[Write], complete: bool
+    ) -> None:
+        sentinel: Entity = {
+            "PartitionKey": partition, "RowKey": SENTINEL, "ExecutionId": execution_id,
+            "IsCheckpointComplete": complete,
+        }  # fmt: skip
+        if complete:
+            sentinel["CheckpointCompletedTimestamp"] = self.clock.now()
+        if history.etag is None:
+            guard = Write("insert", sentinel)
+        else:
+            guard = Write("update", sentinel, mode="merge", etag=history.etag)
+        etags = await self.account.tables.transact(self.names.history, [*batch, guard])
+        history.etag = etags[-1]
+        history.execution_id = execution_id
+        history.checkpoint_complete = complete
+
+    async def delete_history(self, instance_id: str) -> None:
+        """Deletes all history rows of an instance."""
+        partition = escape_key(instance_id)
+        query = Query(where=[Where("PartitionKey", "eq", partition)], select=["PartitionKey", "RowKey"])
+        keys = [row.entity async for row in self.account.tables.rows(self.names.history, query)]
+        for begin in range(0, len(keys), MAX_TRANSACTION):
+            writes = [
+                Write("delete", {"PartitionKey": partition, "RowKey": key["RowKey"]})
+                for key in keys[begin : begin + MAX_TRANSACTION]
+            ]
+            await self.account.tables.transact(self.names.history, writes)
+
+    # instances
+
+    async def read_row(self, instance_id: str) -> Row | None:
+        """The Instances row of an instance as it stands, None when there is none."""
+        return await self.account.tables.get(self.names.instances, escape_key(instance_id), "")
+
+    async def merge_row(self, instance_id: str, columns: Entity) -> None:
+        """Sets columns of an Instances row, creating it when it is missing."""
+        entity: Entity = {"PartitionKey": escape_key(instance_id), "RowKey": "", **columns}
+        await self.account.tables.write(self.names.instances, Write("upsert", entity, mode="merge"))
+
+    async def status_of(self, row: Row, show_input: bool = True) -> InstanceStatus:
+        """A row as a status; large texts are fetched. NotFound: the blob of one is missing."""
+        entity = row.entity
+        return InstanceStatus(
+            instance_id=unescape_key(str(entity["PartitionKey"])),
+            execution_id=_text(entity, "ExecutionId"),
+            name=_text(entity, "Name"),
+            version=_text(entity, "Version"),
+            runtime_status=_text(entity, "RuntimeStatus") or "Unknown",
+            input=await self.large_text(_text(entity, "Input")) if show_input else None,
+            output=await self.large_text(_text(entity, "Output")),
+            custom_status=_text(entity, "CustomStatus"),
+            created=_time(entity, "CreatedTime"),
+            last_updated=_time(entity, "LastUpdatedTime"),
+            completed=_time(entity, "CompletedTime"),
+            generation=cast("int | None", entity.get("Generation")),
+            scheduled_start=_time(entity, "ScheduledStartTime"),
+        )
+
+    async def large_text(self, text: str | None) -> str | None:
+        """The text itself, or what is behind it when it is the address of a large payload's blob.
+
+        The blob of a large start message holds its whole envelope, of which the input is taken.
+        """
+        name = self.large.name_of(text) if text else None
+        if name is None:
+            return text
+        content = await self.large.read(name)
+        if "/message-" in name:
+            try:
+                return cast("str | None", messages.parse_envelope(messages.from_json(content)).event.get("Input"))
+            except Undecodable:
+                pass
+        return content.decode("utf-8", "surrogatepass")
+
+
+def _text(entity: Entity, column: str) -> str | None:
+    value = entity.get(column)
+    return None if value is None else str(value)
+
+
+def _time(entity: Entity, column: str) -> datetime | None:
+    value = entity.get(column)
+    return value if isinstance(value, datetime) else None
+
+
