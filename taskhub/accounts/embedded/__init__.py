@@ -1,9 +1,9 @@
 """A storage account in a SQLite file, or in memory: no server, several processes at once, durable against a kill.
 
-    file       the schema, and what can be wrong with a file
-    engine     operations of one turn of the event loop in one transaction
-    arrivals   waiting for messages
-    tables     queues     blobs     leases
+file       the schema, and what can be wrong with a file
+engine     operations of one turn of the event loop in one transaction
+arrivals   waiting for messages
+tables     queues     blobs     leases
 """
 
 from __future__ import annotations

@@ -69,27 +69,33 @@ class Arrivals:
 
     def wake(self, queues: set[str]) -> None:
         """Those in this process who wait for one of the queues look again."""
-        for kin in self._kin:
-            if kin is self or kin._loop is self._loop:
-                kin._wake_own(queues)
+        for kin in self._kin_here():
+            for waiter in kin._waiters:
+                if not queues.isdisjoint(waiter.queues):
+                    waiter.wake()
 
     def wake_all(self) -> None:
-        """Everybody looks again."""
-        for waiter in self._waiters:
-            waiter.wake()
+        """Everybody in this process looks again."""
+        for kin in self._kin_here():
+            for waiter in kin._waiters:
+                waiter.wake()
 
     def close(self) -> None:
         """Lets go of the timer; who still waits looks again and meets a closed account."""
+        for waiter in self._waiters:
+            waiter.wake()
         self._kin.discard(self)
-        self.wake_all()
         if self._tick is not None:
             self._tick.cancel()
             self._tick = None
 
-    def _wake_own(self, queues: set[str]) -> None:
-        for waiter in self._waiters:
-            if not queues.isdisjoint(waiter.queues):
-                waiter.wake()
+    def _kin_here(self) -> list[Arrivals]:
+        """The accounts of this file that wait in the loop that runs now; another thread's futures are not ours."""
+        try:
+            loop = asyncio.get_running_loop()
+        except RuntimeError:
+            return []
+        return [kin for kin in self._kin if kin._loop is loop]
 
     def _now(self) -> int:
         return to_micros(self._engine.clock.now())

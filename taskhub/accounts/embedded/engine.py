@@ -135,6 +135,9 @@ class Engine:
         except sqlite3.Error as error:
             self._rollback()
             raise self._failure(error) from error
+        except UnicodeEncodeError as error:
+            self._rollback()
+            raise AccountError(f"{error.object[:40]!r} holds half of a character pair and cannot be kept.") from error
         except BaseException:
             self._rollback()
             raise
@@ -202,9 +205,7 @@ class Engine:
             if operation.future.done():
                 continue
             try:
-                operation.future.set_result(
-                    self.run_now(operation.work, *operation.arguments, guard=operation.writes)
-                )
+                operation.future.set_result(self.run_now(operation.work, *operation.arguments, guard=operation.writes))
             except Exception as error:
                 operation.future.set_exception(error)
 

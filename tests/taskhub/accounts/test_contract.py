@@ -123,9 +123,7 @@ async def test_replace_forgets_other_columns_and_merge_keeps_them(account: Accou
 
 
 @pytest.mark.parametrize("mode", ["merge", "replace"])
-async def test_an_upsert_makes_a_missing_row_and_an_update_does_not(
-    account: Account, table: str, mode: str
-) -> None:
+async def test_an_upsert_makes_a_missing_row_and_an_update_does_not(account: Account, table: str, mode: str) -> None:
     await account.tables.write(table, Write("upsert", entity(row="made"), mode))  # type: ignore[arg-type]
     with pytest.raises(NotFound):
         await account.tables.write(table, Write("update", entity(row="missing"), mode))  # type: ignore[arg-type]
@@ -338,9 +336,7 @@ async def test_a_message_is_visible_again_after_its_time(account: Account, queue
     await account.queues.delete(queue, second)
 
 
-async def test_a_delayed_message_is_invisible_until_its_time(
-    account: Account, queue: str, pass_time: PassTime
-) -> None:
+async def test_a_delayed_message_is_invisible_until_its_time(account: Account, queue: str, pass_time: PassTime) -> None:
     await account.queues.put(queue, "x", timedelta(seconds=1))
     assert await account.queues.get(queue, 1, MINUTE) == await account.queues.peek(queue) == []
     assert await account.queues.count(queue) == 1
@@ -565,9 +561,7 @@ async def test_a_lease_changes_hands(account: Account, container: str, leasable:
     await account.blobs.renew_lease(container, leasable, OTHER)
 
 
-async def test_a_broken_lease_is_free_and_not_renewable(
-    account: Account, container: str, leasable: str | None
-) -> None:
+async def test_a_broken_lease_is_free_and_not_renewable(account: Account, container: str, leasable: str | None) -> None:
     await account.blobs.put(container, "a", b"x")
     await account.blobs.break_lease(container, leasable)
     await account.blobs.acquire_lease(container, leasable, 60, LEASE)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import heapq
+import math
 import selectors
 import subprocess
 import sys
@@ -40,7 +41,8 @@ class VirtualTimeLoop(asyncio.SelectorEventLoop):
         while timers and timers[0].cancelled():
             heapq.heappop(timers)._scheduled = False  # type: ignore[attr-defined]
         if not self._ready and timers:  # type: ignore[attr-defined]
-            self._elapsed = max(self._elapsed, timers[0].when())
+            # Just past it: a timer that is due exactly now does not run when the time is a large number.
+            self._elapsed = max(self._elapsed, math.nextafter(timers[0].when(), math.inf))
         super()._run_once()  # type: ignore[misc]
 
 

@@ -19,8 +19,8 @@ def refusal(path: Path) -> str:
     return str(caught.value)
 
 
-def make(path: Path, **options: str) -> None:
-    open_embedded(path, **options).engine.close()
+def make(path: Path, name: str | None = None) -> None:
+    open_embedded(path, name=name).engine.close()
 
 
 def test_a_missing_file_is_made_with_its_directories(tmp_path: Path) -> None:
