@@ -87,7 +87,7 @@ class AccountBlobs:
         if connection:
             service = BlobServiceClient.from_connection_string(connection)
         else:
-            service = BlobServiceClient(_account_url(), credential=_identity())
+            service = BlobServiceClient(account_url(), credential=identity())
         self._container = service.get_container_client(settings.text("WORK_CONTAINER", CONTAINER))
         try:
             self._container.create_container()
@@ -132,7 +132,8 @@ def checked(name: str) -> str:
     return name
 
 
-def _account_url() -> str:
+def account_url() -> str:
+    """The blob service's address by the settings of an identity-based connection."""
     uri = settings.text("AzureWebJobsStorage__blobServiceUri")
     if uri:
         return uri
@@ -140,7 +141,8 @@ def _account_url() -> str:
     return f"https://{account}.blob.core.windows.net"
 
 
-def _identity() -> Any:
+def identity() -> Any:
+    """The credential of an identity-based connection: the named user-assigned identity, or whatever is at hand."""
     from azure.identity import DefaultAzureCredential, ManagedIdentityCredential
 
     client_id = settings.text("AzureWebJobsStorage__clientId")
