@@ -11,7 +11,7 @@ import json
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta, timezone
+from datetime import UTC, datetime, timedelta
 from typing import Any, Protocol
 
 from recovery import operator_errors as errors
@@ -40,7 +40,7 @@ class SystemPollingClock:
     """The machine's own clock."""
 
     def now(self) -> datetime:
-        return datetime.now(timezone.utc)
+        return datetime.now(UTC)
 
     def sleep(self, seconds: float) -> None:
         time.sleep(seconds)
@@ -219,7 +219,9 @@ class Arm:
             raise errors.ArmError(answer.status, *answer.error)
         return answer.status != 202 and status not in ("InProgress", "Running"), answer.retry_seconds
 
-    def wait_until(self, done: Callable[[], tuple[bool, float]], what: str, limit: timedelta, say: Progress = _silent) -> None:
+    def wait_until(
+        self, done: Callable[[], tuple[bool, float]], what: str, limit: timedelta, say: Progress = _silent
+    ) -> None:
         """Asks until it is done, saying how long it has taken.
 
         Raises ArmUnavailable after the limit.

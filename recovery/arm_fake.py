@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, field
-from datetime import datetime, timedelta, timezone
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, urlparse
@@ -18,8 +18,9 @@ from urllib.parse import parse_qs, urlparse
 from recovery.arm import Response
 from recovery.azure_resources import DATA_ROLES
 
-START = datetime(2026, 1, 2, 3, 0, 0, tzinfo=timezone.utc)
+START = datetime(2026, 1, 2, 3, 0, 0, tzinfo=UTC)
 APP_SECONDS = 15
+FAILOVER_SHOWS_SECONDS = 30
 CONVERSION_SHOWS_SECONDS = 300
 BOOTSTRAP_SECONDS = 5400
 UNPLANNED_SECONDS = 1500
@@ -76,7 +77,9 @@ class FakeCredential:
         from recovery.operator_errors import NotLoggedIn
 
         if not self.signed_in:
-            raise NotLoggedIn("Nobody is signed in to Azure on this machine. Sign in with: azd auth login (or az login)")
+            raise NotLoggedIn(
+                "Nobody is signed in to Azure on this machine. Sign in with: azd auth login (or az login)"
+            )
         return "fake"
 
 
@@ -122,6 +125,7 @@ class FakeAzure:
         self.violations: list[str] = []
         self.calls: list[str] = []
         self.faults: dict[int, str] = {}
+        self.failover_seconds = {True: PLANNED_SECONDS, False: UNPLANNED_SECONDS}
 
     # The transport
 
@@ -132,12 +136,19 @@ class FakeAzure:
         self.calls.append(f"{method} {parsed.path}{'?' + parsed.query if 'failoverType' in url else ''}")
         fault = self.faults.get(number, "")
         self._before(fault)
-        if fault in ("401", "429", "503") or (fault == "404" and method == "GET" and "/operations/" in url):
+        if fault in ("401", "429", "503") or (fault == "404" and self._may_miss(method, parsed.path)):
             return Response(int(fault), {"retry-after": "5"}, _error("Transient", fault))
         self.settle()
-        answer = self._route(method, parsed.netloc, parsed.path, {k: v[0] for k, v in parse_qs(parsed.query).items()}, body)
+        answer = self._route(
+            method, parsed.netloc, parsed.path, {k: v[0] for k, v in parse_qs(parsed.query).items()}, body
+        )
         self._after(fault)
         return answer
+
+    def _may_miss(self, method: str, path: str) -> bool:
+        """Reads of what is being moved are not found now and then."""
+        moving = self.world.failing_over is not None and path.endswith("/storageAccounts/stfake")
+        return method == "GET" and ("/operations/" in path or moving)
 
     def _before(self, fault: str) -> None:
         if fault == "kill before":
@@ -198,7 +209,11 @@ class FakeAzure:
     def running(self) -> list[str]:
         """Apps that run, in a region that is there, with rights on the data."""
         world = self.world
-        return [s for s, state in world.apps.items() if state == "Running" and SITES[s] not in world.lost and self._has_rights(s)]
+        return [
+            s
+            for s, state in world.apps.items()
+            if state == "Running" and SITES[s] not in world.lost and self._has_rights(s)
+        ]
 
     def _has_rights(self, site: str) -> bool:
         principal = PRINCIPALS[SITES[site]]
@@ -258,7 +273,7 @@ class FakeAzure:
         properties: dict[str, Any] = {
             "primaryLocation": world.primary,
             "statusOfPrimary": "unavailable" if world.primary in world.lost else "available",
-            "failoverInProgress": bool(world.failing_over),
+            "failoverInProgress": bool(world.failing_over and world.failing_over["shows"] <= world.seconds),
         }
         if world.secondary:
             properties["secondaryLocation"] = world.secondary
@@ -288,8 +303,9 @@ class FakeAzure:
             return Response(400, {}, _error("FailoverNotAllowed", "The account has no live secondary."))
         if planned and (world.lost or world.planned_blocked):
             return Response(400, {}, _error("PlannedFailoverNotAllowed", "Both regions must be available."))
-        due = world.seconds + (PLANNED_SECONDS if planned else UNPLANNED_SECONDS)
-        world.failing_over = {"planned": planned, "due": due, "synced": self._synced()}
+        due = world.seconds + self.failover_seconds[planned]
+        shows = world.seconds + FAILOVER_SHOWS_SECONDS
+        world.failing_over = {"planned": planned, "due": due, "shows": shows, "synced": self._synced()}
         name = f"op{len(world.operations)}"
         world.operations[name] = due
         location = f"https://management.azure.com/subscriptions/{VALUES['AZURE_SUBSCRIPTION_ID']}/operations/{name}"

@@ -97,7 +97,9 @@ class AzureExecutor:
 
     def stop_active(self) -> str:
         # A killed drill is an unfinished failover: that command goes on with it.
-        self.session.state.begun = Begun("failover", "standby", self.drill.planned, self.session.clock.now().isoformat())
+        self.session.state.begun = Begun(
+            "failover", "standby", self.drill.planned, self.session.clock.now().isoformat()
+        )
         self.session.state.original_sku = self.session.environment.values.get("STORAGE_SKU", "")
         self.session.state.save()
         self._steps().leave(self.session.azure.home)

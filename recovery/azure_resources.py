@@ -41,26 +41,37 @@ class Azure:
     # Reading
 
     def observe(self) -> Observation:
-        """The account and both apps. What does not answer is None or UNKNOWN; a wrong subscription is an error."""
+        """The account and both apps; what does not answer is None or UNKNOWN. Raises for a wrong subscription."""
         apps = {region.role: self.app(region) for region in (self.home, self.standby)}
         return Observation(self.home, self.standby, self.account(), apps, self.fenced())
 
     def account(self) -> Account | None:
         """The account; None when its management plane does not answer.
 
-        Raises NotFound, with the next step, when the account or the subscription cannot be seen.
+        Raises NotVisible when the account or the subscription cannot be seen.
         """
         try:
-            plain = self.arm.get(self._account_url())
-            # Asking a locally redundant account for its geo statistics is an error, so its SKU is read first.
-            return _account(self.arm.get(self._account_url("geoReplicationStats")) if plain["sku"]["name"] in GEO else plain)
+            return _account(self._account_body())
         except errors.ArmUnavailable:
             return None
         except errors.NotFound as error:
-            raise errors.OperatorError(
+            raise errors.NotVisible(
                 f"The account {self.account_name} is not in subscription {self._subscription} ({error.code}). "
                 "Check azd env get-values and the account you are signed in with: az account show"
             ) from error
+
+    def _account_body(self) -> Any:
+        # Asking a locally redundant account for its geo statistics is an error, so its SKU is read first.
+        plain = self.arm.get(self._account_url())
+        if plain["sku"]["name"] not in GEO:
+            return plain
+        try:
+            return self.arm.get(self._account_url("geoReplicationStats"))
+        except errors.ArmError as error:
+            # It became locally redundant in between.
+            if error.status != 400:
+                raise
+            return plain
 
     def _account_url(self, expand: str = "") -> str:
         return self.arm.url(self.account_path, STORAGE_API, **{"$expand": expand})
@@ -72,8 +83,8 @@ class Azure:
         except errors.ArmUnavailable:
             return App.UNKNOWN
         except errors.NotFound as error:
-            raise errors.OperatorError(
-                f"The app {region.site} is not in subscription {self._subscription}, group {region.group} ({error.code}). "
+            raise errors.NotVisible(
+                f"The app {region.site} is not in subscription {self._subscription} ({error.code}). "
                 "Check azd env get-values and the account you are signed in with: az account show"
             ) from error
         state = body["properties"].get("state", "")
@@ -92,7 +103,7 @@ class Azure:
 
     def fail_over(self, planned: bool) -> str:
         """Begins a failover; the address to ask for its end. The kind is always said, never defaulted."""
-        # Without failoverType the service does an unplanned one; tried once, because a repetition would be a second one.
+        # Without failoverType it is an unplanned one. Tried once, because a repetition would be a second failover.
         url = self.arm.url(f"{self.account_path}/failover", STORAGE_API, failoverType="Planned" if planned else "")
         answer = self.arm.request("POST", url, tries=1)
         return answer.headers.get("azure-asyncoperation") or answer.headers.get("location", "")

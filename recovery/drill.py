@@ -41,7 +41,7 @@ class Drill:
 
 PLANNED_FAILOVER = Drill(
     name="planned-failover",
-    question="Can the standby region take over everything that is in flight, and give it back, without losing anything?",
+    question="Can the standby take over everything that is in flight, and give it back, without losing anything?",
     planned=True,
     gate=("only the home region works", "the copy is live"),
     fault=("start instances that wait", "stop the active region"),
@@ -118,7 +118,9 @@ class DrillReport:
 
     def lines(self) -> list[str]:
         """The report as text, one line a step."""
-        rows = [f"{'ok  ' if s.passed else 'FAIL'} {s.phase:8} {s.step:38} {s.seconds:8.0f} s  {s.seen}" for s in self.steps]
+        rows = [
+            f"{'ok  ' if s.passed else 'FAIL'} {s.phase:8} {s.step:38} {s.seconds:8.0f} s  {s.seen}" for s in self.steps
+        ]
         facts = ", ".join(f"{name} {value}" for name, value in self.facts.items())
         summary = f"{self.drill} on {self.executor}: {'passed' if self.passed else 'FAILED'}"
         return [self.question, *rows, f"{summary}, back after {self.recovery_seconds:.0f} s, {facts}"]

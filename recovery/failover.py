@@ -90,8 +90,8 @@ def _ensure_own_environment(seen: Observation, session: Session) -> None:
     wanted = session.environment.values.get("ACTIVE_REGION", "primary")
     if region is not None and wanted != ("primary" if region.role == "primary" else "secondary"):
         raise errors.Refused(
-            f"This environment says ACTIVE_REGION={wanted}, but the account is in {region.location}: somebody failed over "
-            "from another clone. Take over what is true with: python -m recovery status --adopt"
+            f"This environment says ACTIVE_REGION={wanted}, but the account is in {region.location}: somebody failed "
+            "over from another clone. Take over what is true with: python -m recovery status --adopt"
         )
 
 

@@ -19,7 +19,7 @@ def before_provisioning(environment: Environment, seen: Observation) -> list[str
     """Why provisioning would undo a failover; empty when it would not."""
     values, account, region = environment.values, seen.account, seen.account_region
     if account is None or region is None:
-        return ["The account does not answer, so nobody can say whether provisioning would undo a failover. Try again later."]
+        return ["The account does not answer, so nobody knows whether provisioning would undo a failover. Try later."]
     if account.failover_in_progress:
         return ["A failover of the account is in progress. Wait for its end: python -m recovery status --watch"]
     found = []
@@ -32,7 +32,10 @@ def before_provisioning(environment: Environment, seen: Observation) -> list[str
     if values.get(SECONDARY_ENDPOINTS, "true") == "true" and account.sku not in READABLE:
         found += [f"{SECONDARY_ENDPOINTS} is true, but a {account.sku} account has no readable secondary. {ADOPT}"]
     unfenced = {active_region_value(role) for role in seen.fenced} - {values.get(FENCED_REGION, "none")}
-    found += [f"The {name} region is fenced, and provisioning would give its rights back. {ADOPT}" for name in sorted(unfenced)]
+    found += [
+        f"The {name} region is fenced, and provisioning would give its rights back. {ADOPT}"
+        for name in sorted(unfenced)
+    ]
     return found
 
 

@@ -1,11 +1,11 @@
 """Arguments and exit codes of the commands that move the work between regions.
 
-    status       what is true, and what to type next
-    failover     to the standby region, --planned or --unplanned
-    reprotect    geo-redundancy again, after an unplanned failover
-    failback     home again
-    settle       exactly one app runs, in the account's region
-    drill        a failover and back, with real instances and a report
+status       what is true, and what to type next
+failover     to the standby region, --planned or --unplanned
+reprotect    geo-redundancy again, after an unplanned failover
+failback     home again
+settle       exactly one app runs, in the account's region
+drill        a failover and back, with real instances and a report
 """
 
 from __future__ import annotations
@@ -90,28 +90,40 @@ say = _Voice()
 
 def _parser(command: str) -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog=f"python -m recovery {command}", description=COMMANDS[command][0])
-    parser.add_argument("--environment", "-e", default="", help="name of the azd environment; the default one if omitted")
+    parser.add_argument(
+        "--environment", "-e", default="", help="name of the azd environment; the default one if omitted"
+    )
     parser.add_argument("--fake", action="store_true", help="on a small Azure of this machine, to practise")
     parser.add_argument("--folder", default=str(FOLDER), help=argparse.SUPPRESS)
     if command == "status":
         parser.add_argument("--watch", action="store_true", help="look again until the state is fine")
         parser.add_argument("--adopt", action="store_true", help="write what is true to the environment")
-        parser.add_argument("--max-lag", type=int, default=0, metavar="SECONDS", help="a copy further behind is a failure")
+        parser.add_argument(
+            "--max-lag", type=int, default=0, metavar="SECONDS", help="a copy further behind is a failure"
+        )
         return parser
     parser.add_argument("--yes", action="store_true", help="do it; without, only what it would do is shown")
     parser.add_argument("--dry-run", action="store_true", help="only show (the default)")
     if command == "reprotect":
-        parser.add_argument("--sku", default="", choices=["", "Standard_RAGRS", "Standard_RAGZRS", "Standard_GRS", "Standard_GZRS"])
+        parser.add_argument(
+            "--sku", default="", choices=["", "Standard_RAGRS", "Standard_RAGZRS", "Standard_GRS", "Standard_GZRS"]
+        )
     if command in ("failover", "failback", "drill"):
         kind = parser.add_mutually_exclusive_group(required=command == "failover")
         kind.add_argument("--planned", action="store_true", help="no loss; needs both regions")
-        kind.add_argument("--unplanned", action="store_true", help="what was not copied is lost; the account is left with one copy")
-        parser.add_argument("--accept-unknown-loss", action="store_true", help="go on although the last sync time is unknown")
+        kind.add_argument(
+            "--unplanned", action="store_true", help="what was not copied is lost; the account is left with one copy"
+        )
+        parser.add_argument(
+            "--accept-unknown-loss", action="store_true", help="go on although the last sync time is unknown"
+        )
     if command == "failover":
         parser.add_argument("--fence", action="store_true", help="also take the old region's rights on the data away")
     if command == "drill":
         parser.add_argument("--instances", type=int, default=20, help="how many orchestrations are in flight")
-        parser.add_argument("--function-key", default=os.environ.get("DRILL_FUNCTION_KEY", ""), help="key of the app's functions")
+        parser.add_argument(
+            "--function-key", default=os.environ.get("DRILL_FUNCTION_KEY", ""), help="key of the app's functions"
+        )
         parser.add_argument("--report", default="azure-drill-report.json", help="where the report is written")
     return parser
 
@@ -155,11 +167,17 @@ def _settle(session: Session, options: argparse.Namespace) -> int:
 
 def _drill_agreed(session: Session, drill: Drill, yes: bool) -> bool:
     """Shows the steps and the loss; True when they were shown before and the operator said yes."""
-    text, now, account = f"drill {'--planned' if drill.planned else '--unplanned'}", session.clock.now(), session.azure.account()
+    text, now, account = (
+        f"drill {'--planned' if drill.planned else '--unplanned'}",
+        session.clock.now(),
+        session.azure.account(),
+    )
     if yes and session.state.was_shown(text, now):
         return True
     if yes:
-        raise errors.Refused(f"Nobody has looked at what this would do in the last 30 minutes. Look first: python -m recovery {text}")
+        raise errors.Refused(
+            f"Nobody has looked at what this would do in the last 30 minutes. Look first: python -m recovery {text}"
+        )
     for phase, names in drill.phases:
         session.say(f"  {phase}: {', '.join(names) or 'nothing'}")
     session.say(f"  {loss(account, now, drill.planned) if account else 'The account does not answer.'}")

@@ -1,12 +1,13 @@
 """Every error that an operator's command can end with, drawn as a tree.
 
-    OperatorError             exit code 1; the message says what is wrong and ends with the next step
-    ├── NotLoggedIn           nobody is signed in, or the sign-in has expired
-    ├── NotProvisioned        the environment lacks a value that provisioning writes
-    ├── Refused               the state does not allow the command; nothing was changed
-    ├── ArmError              Azure answered with an error
-    │   └── NotFound          404 that stays
-    └── ArmUnavailable        Azure did not answer, after every retry
+OperatorError             exit code 1; the message says what is wrong and ends with the next step
+├── NotLoggedIn           nobody is signed in, or the sign-in has expired
+├── NotVisible            a resource of the environment is not there for whoever is signed in
+├── NotProvisioned        the environment lacks a value that provisioning writes
+├── Refused               the state does not allow the command; nothing was changed
+├── ArmError              Azure answered with an error
+│   └── NotFound          404 that stays
+└── ArmUnavailable        Azure did not answer, after every retry
 """
 
 from __future__ import annotations
@@ -20,6 +21,10 @@ class OperatorError(Exception):
 
 class NotLoggedIn(OperatorError):
     """Nobody is signed in to Azure."""
+
+
+class NotVisible(OperatorError):
+    """A resource of the environment is not where the environment says."""
 
 
 class NotProvisioned(OperatorError):

@@ -100,7 +100,7 @@ MEANINGS = {
     "split": "Both apps run on one task hub and take each other's activities.",
     "split, fenced": "Both apps run, but the fenced one has no rights on the hub's data. Stop it.",
     "dark": "No app runs. Nothing is lost, and nothing moves.",
-    "crossed": "The app that runs is not in the account's primary region: it works, through the other region's storage.",
+    "crossed": "The app that runs is not in the account's region: it works, through the other region's storage.",
     "unclear": "One app does not answer the management plane, so it may be running.",
     "unreadable": "The account does not answer the management plane.",
 }
@@ -174,7 +174,7 @@ def refusal(seen: Observation, target: Region, planned: bool, unknown_loss_accep
     if account is None:
         return (
             "The account does not answer the management plane, so a failover cannot be started. "
-            "Try again every few minutes, and open a support request: the storage service is managed from its home region."
+            "Try again every few minutes and open a support request: an account is managed from its home region."
         )
     if account.failover_in_progress:
         return "A failover of the account is already in progress. Watch it with: python -m recovery status --watch"
@@ -187,8 +187,8 @@ def refusal(seen: Observation, target: Region, planned: bool, unknown_loss_accep
         )
     if not account.geo_redundant or account.converting:
         return (
-            f"The account is {account.sku}{' (conversion in progress)' if account.converting else ''}: there is no copy "
-            "to fail over to. Make one with: python -m recovery reprotect"
+            f"The account is {account.sku}{' (conversion in progress)' if account.converting else ''}: there is no "
+            "copy to fail over to. Make one with: python -m recovery reprotect"
         )
     if planned:
         return _planned_refusal(account, now)
@@ -197,16 +197,21 @@ def refusal(seen: Observation, target: Region, planned: bool, unknown_loss_accep
 
 def _planned_refusal(account: Account, now: datetime) -> str:
     if account.status_of_primary != "available":
-        return "A planned failover needs both regions. If the primary region is lost: python -m recovery failover --unplanned"
+        return (
+            "A planned failover needs both regions. "
+            "If the primary region is lost: python -m recovery failover --unplanned"
+        )
     if account.geo_status != "Live":
-        return f"The copy is {account.geo_status or 'unknown'}, not Live. Wait for it: python -m recovery reprotect --yes"
+        return (
+            f"The copy is {account.geo_status or 'unknown'}, not Live. Wait for it: python -m recovery reprotect --yes"
+        )
     if account.last_sync is None or now - account.last_sync > PLANNED_SYNC_LIMIT:
         return (
             "The last sync time is unknown or older than 30 minutes, which blocks a planned failover. "
             "Wait and look again: python -m recovery status --watch"
         )
     if account.can_fail_over_planned is False:
-        return "Azure says that a planned failover is not possible now (a feature of the account blocks it). See docs/runbook.md"
+        return "Azure says that a planned failover is not possible: something blocks it. See docs/runbook.md"
     return ""
 
 

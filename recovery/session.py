@@ -5,7 +5,16 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from recovery.arm import Arm, AzureCredential, Credential, PollingClock, Progress, RequestsTransport, SystemPollingClock, Transport
+from recovery.arm import (
+    Arm,
+    AzureCredential,
+    Credential,
+    PollingClock,
+    Progress,
+    RequestsTransport,
+    SystemPollingClock,
+    Transport,
+)
 from recovery.azd_environment import SUBSCRIPTION, Environment
 from recovery.azure_resources import Azure
 from recovery.operator_state import OperatorState

@@ -14,7 +14,11 @@ WATCH_SECONDS = 30.0
 
 
 def run(
-    session: Session, watch: bool = False, adopt: bool = False, max_lag_seconds: int = 0, host_json: Path = Path("host.json")
+    session: Session,
+    watch: bool = False,
+    adopt: bool = False,
+    max_lag_seconds: int = 0,
+    host_json: Path = Path("host.json"),
 ) -> int:
     """Prints the state; 0 when it may stay as it is, 1 when somebody has to do something.
 
@@ -65,7 +69,7 @@ def _open_matters(session: Session, seen: Observation, host_json: Path) -> list[
     configured = session.environment.values.get("ACTIVE_REGION", "primary")
     if region is not None and active_region_value(region.role) != configured:
         report += [
-            f"  this environment says ACTIVE_REGION={configured}, which is not true: an azd up would undo the failover. "
+            f"  this environment says ACTIVE_REGION={configured}, which is not true: azd up would undo the failover. "
             "Take over what is true with: python -m recovery status --adopt"
         ]
     if App.RUNNING in seen.apps.values():
@@ -80,10 +84,13 @@ def _lease_line(host_json: Path) -> list[str]:
     except (OSError, ValueError, KeyError):
         return []
     options = durable.get("appLeaseOptions", {})
-    lease, acquire = _seconds(options.get("leaseInterval", "00:01:00")), _seconds(options.get("acquireInterval", "00:05:00"))
+    lease, acquire = (
+        _seconds(options.get("leaseInterval", "00:01:00")),
+        _seconds(options.get("acquireInterval", "00:05:00")),
+    )
     return [
-        f"  app lease: an app started right after the other's end works after at most {lease + acquire} s; the lease covers "
-        "orchestrations only, activities run in every app that runs"
+        f"  app lease: an app started right after the other's end works after at most {lease + acquire} s; "
+        "it covers orchestrations only, activities run in every app that runs"
     ]
 
 

@@ -110,8 +110,8 @@ class Steps:
                 raise
             if not self.begun.fence:
                 raise errors.Refused(
-                    f"{region.site} in {region.location} cannot be stopped: its management plane does not answer. It may "
-                    "still run, or wake up later. Take its rights on the data away instead: add --fence"
+                    f"{region.site} in {region.location} cannot be stopped: its management plane does not answer. It "
+                    "may still run, or wake up later. Take its rights on the data away instead: add --fence"
                 ) from error
             self.say(f"{region.site} does not answer; it is fenced instead, and must be stopped when it answers again")
         if self.begun.fence:
@@ -128,7 +128,9 @@ class Steps:
         if self.azure.data_roles(region):
             raise errors.OperatorError(f"The rights of {region.location} were not removed. Run the command again.")
         self.environment.change({FENCED_REGION: active_region_value(region.role)})
-        self.say(f"{region.location} has no rights on the hub's data any more (this takes up to 10 minutes to reach it)")
+        self.say(
+            f"{region.location} has no rights on the hub's data any more (this takes up to 10 minutes to reach it)"
+        )
 
     def unfence(self, region: Region) -> None:
         """Gives the region's rights back, while its app is stopped. Raises Refused when it cannot."""
@@ -169,6 +171,8 @@ class Steps:
     def fail_account_over(self) -> None:
         """Begins the failover unless it has begun, and waits until the account's primary is the target."""
         target = self.azure.region(self.begun.target)
+        if self.begun.account_begun and not self.begun.operation:
+            self.arm.clock.sleep(LOST_ANSWER_SECONDS)
         account = self.azure.account()
         if account is None:
             raise errors.ArmUnavailable(
@@ -187,19 +191,22 @@ class Steps:
         self.say(f"failing {self.azure.account_name} over to {self.begun.target}, {_kind(self.begun.planned)}")
         try:
             self.begun.operation = self.azure.fail_over(self.begun.planned)
-        except errors.ArmUnavailable:
-            # The answer was lost, perhaps not the request. A second request could be a second failover, so wait and look.
+        except errors.OperatorError as error:
+            lost, busy = isinstance(error, errors.ArmUnavailable), getattr(error, "status", 0) == 409
+            if not lost and not busy:
+                raise
+            # Perhaps only the answer was lost, and a second request may be a second failover: wait, then look.
             self.begun.operation = ""
             self.arm.clock.sleep(LOST_ANSWER_SECONDS)
-        except errors.ArmError as error:
-            if error.status != 409:
-                raise
-            self.begun.operation = ""
         self.state.save()
 
     def _arrived(self, target: Region) -> tuple[bool, float]:
         running, seconds = self._operation_runs()
-        account = self.azure.account()
+        try:
+            account = self.azure.account()
+        except errors.NotVisible:
+            # What is being moved may not be found for a moment.
+            account = None
         if account is None:
             return False, seconds
         if account.primary_location == target.location and not account.failover_in_progress:
@@ -251,7 +258,9 @@ class Steps:
 
         def done() -> tuple[bool, float]:
             try:
-                return transport.send("GET", f"https://{region.host_name}/api/health", None, {}).status == 200, POLL_SECONDS
+                return transport.send(
+                    "GET", f"https://{region.host_name}/api/health", None, {}
+                ).status == 200, POLL_SECONDS
             except ConnectionError:
                 return False, POLL_SECONDS
 
