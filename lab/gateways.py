@@ -27,6 +27,7 @@ Handler = Callable[[dict[str, Any]], tuple[int, dict[str, Any]]]
 SERVICES = ("payment", "shipping", "notification", "inventory")
 MODES = ("once", "always", "slowly", "after")
 LOST_ANSWER = 504
+STOCKED = {"tea": {"on_hand": 1000}, "cup": {"on_hand": 1000}}
 
 
 class World:
@@ -226,7 +227,9 @@ def main() -> None:
     options = parser.parse_args()
     for name, value in settings_for(f"http://localhost:{options.port}").items():
         print(f"{name}={value}")
-    web.run_app(create_app(World(options.state)), host="127.0.0.1", port=options.port, print=None)
+    world = World(options.state)
+    world.state["products"] = {**STOCKED, **world.state["products"]}
+    web.run_app(create_app(world), host="127.0.0.1", port=options.port, print=None)
 
 
 if __name__ == "__main__":

@@ -18,12 +18,3 @@ def required(name: str, purpose: str) -> str:
     if not value:
         raise SettingMissing(f"The app setting {name} is not set: it says {purpose}.")
     return value
-
-
-def number(name: str, default: float) -> float:
-    """The setting as a number; raises SettingMissing with the offending text when it is not one."""
-    value = text(name)
-    try:
-        return float(value) if value else default
-    except ValueError as error:
-        raise SettingMissing(f"The app setting {name} must be a number, not {value!r}.") from error
