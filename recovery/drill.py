@@ -127,14 +127,15 @@ class DrillReport:
 
 
 def run_drill(drill: Drill, executor: Executor, clock: Clock, say: Callable[[str], None]) -> DrillReport:
-    """Runs the steps in order. A failed gate ends the drill before anything is broken; a failed verdict does not hide
-    the steps that put things back."""
+    """Runs the steps in order and stops at the first that fails, except in the verdict.
+
+    A failed gate ends the drill before anything is broken; a failed verdict is reported and everything is still put
+    back; a recovery that fails is an outage like any other, and the commands and the runbook take over.
+    """
     started, reports = clock.now(), list[StepReport]()
     known = executor.steps()
     for phase, names in drill.phases:
-        if phase != "restore" and any(not report.passed for report in reports if report.phase != "verdict"):
-            break
-        if phase == "restore" and any(not report.passed for report in reports if report.phase == "gate"):
+        if any(not report.passed for report in reports if report.phase != "verdict"):
             break
         for name in names:
             say(f"{phase}: {name}")

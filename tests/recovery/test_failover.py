@@ -142,7 +142,10 @@ BAD_WORLDS = {
     "not geo-redundant": ({"sku": "Standard_LRS", "geo_status": "", "secondary": ""}, "reprotect"),
     "standby running": ({"apps": {"func-weu-fake": "Running", "func-neu-fake": "Running"}}, "settle --yes"),
     "last sync time unknown": ({"sync_known": False}, "--accept-unknown-loss"),
-    "failover in progress": ({"failing_over": {"planned": True, "due": 9e9, "shows": 0, "synced": 0}}, "status --watch"),
+    "failover in progress": (
+        {"failing_over": {"planned": True, "due": 9e9, "shows": 0, "synced": 0}},
+        "status --watch",
+    ),
     "management plane silent": ({"storage_silent": True}, "support request"),
 }
 

@@ -88,7 +88,18 @@ def test_any_number_of_faults_and_kills_ends_with_the_standby_alone_at_work(
 
 MOVES = st.lists(
     st.sampled_from(
-        ["planned", "unplanned", "fenced", "failback", "failback unplanned", "reprotect", "settle", "lose", "return", "wait"]
+        [
+            "planned",
+            "unplanned",
+            "fenced",
+            "failback",
+            "failback unplanned",
+            "reprotect",
+            "settle",
+            "lose",
+            "return",
+            "wait",
+        ]
     ),
     min_size=1,
     max_size=10,
@@ -113,7 +124,9 @@ def move(practice: Practice, name: str) -> None:
 
 @settings(max_examples=120, deadline=None)
 @given(moves=MOVES, faults=FAULTS)
-def test_no_sequence_of_commands_disasters_and_kills_lets_both_apps_work(moves: list[str], faults: dict[int, str]) -> None:
+def test_no_sequence_of_commands_disasters_and_kills_lets_both_apps_work(
+    moves: list[str], faults: dict[int, str]
+) -> None:
     with tempfile.TemporaryDirectory() as folder:
         practice = Practice(Path(folder))
         practice.azure.faults = dict(faults)
@@ -168,8 +181,6 @@ def test_a_failover_that_azure_ends_without_moving_the_account_starts_nothing(tm
     with pytest.raises(errors.OperatorError, match="without moving the account"):
         practice.fail_over(PLANNED)
     assert practice.azure.running() == []
-
-
 
 
 def test_an_app_that_somebody_starts_meanwhile_keeps_the_other_one_stopped(tmp_path: Path) -> None:

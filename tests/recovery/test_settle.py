@@ -1,0 +1,58 @@
+"""Exactly one app runs, in the account's region."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from recovery import operator_errors as errors
+from recovery import settle
+from tests.recovery.practice import UNPLANNED, Practice
+
+APPS = {
+    "split": ("Running", "Running"),
+    "dark": ("Stopped", "Stopped"),
+    "crossed": ("Stopped", "Running"),
+}
+
+
+@pytest.mark.parametrize("state", APPS)
+def test_it_ends_in_normal_from(tmp_path: Path, state: str) -> None:
+    practice = Practice(tmp_path)
+    practice.world.apps = dict(zip(("func-weu-fake", "func-neu-fake"), APPS[state], strict=True))
+    assert practice.verdict() == state
+    practice.settle()
+    assert practice.verdict() == "normal"
+    assert practice.azure.violations == []
+
+
+def test_without_yes_it_only_says_what_it_would_do(tmp_path: Path) -> None:
+    practice = Practice(tmp_path)
+    assert settle.run(practice.session()) == 0
+    assert practice.changing_calls() == []
+
+
+def test_an_app_that_does_not_answer_is_not_assumed_to_be_stopped(tmp_path: Path) -> None:
+    practice = Practice(tmp_path)
+    practice.world.apps = {"func-weu-fake": "Stopped", "func-neu-fake": "Running"}
+    practice.world.silent.append("northeurope")
+    with pytest.raises(errors.ArmUnavailable):
+        practice.settle()
+    assert practice.azure.running() == ["func-neu-fake"]
+
+
+def test_it_waits_for_the_end_of_a_failover(tmp_path: Path) -> None:
+    practice = Practice(tmp_path)
+    practice.world.failing_over = {"planned": True, "due": 9e9, "shows": 0, "synced": 0}
+    with pytest.raises(errors.Refused, match="status --watch"):
+        practice.settle()
+
+
+def test_it_does_not_finish_another_command(tmp_path: Path) -> None:
+    practice = Practice(tmp_path)
+    practice.azure.lose_region("westeurope")
+    with pytest.raises(errors.Refused):
+        practice.fail_over(UNPLANNED)
+    with pytest.raises(errors.Refused, match="has not ended"):
+        practice.settle()
