@@ -103,7 +103,11 @@ def _logged(
 
 def last_sequence(account: EmbeddedAccount) -> int:
     """The sequence of the last write noted, 0 when there was none; trimming does not change it."""
-    row = account.engine.db.execute("SELECT seq FROM sqlite_sequence WHERE name = 'log'").fetchone()
+    return _last_sequence(account.engine.db)
+
+
+def _last_sequence(db: sqlite3.Connection) -> int:
+    row = db.execute("SELECT seq FROM sqlite_sequence WHERE name = 'log'").fetchone()
     return 0 if row is None else int(row[0])
 
 
@@ -211,8 +215,8 @@ _APPLY: dict[Service, Callable[[EmbeddedAccount, LoggedWrite], None]] = {
 }
 
 
-def copy_account(account: EmbeddedAccount, path: str | Path, new_state: State = READ_ONLY) -> None:
-    """Makes the first copy for a secondary: everything but leases, as of `last_sequence(account)` and with its state.
+def copy_account(account: EmbeddedAccount, path: str | Path, new_state: State = READ_ONLY) -> int:
+    """Makes the first copy for a secondary: everything but leases. Returns the sequence of the last write in it.
 
     Later writes reach it through `apply`. AccountNotUsable: the file exists already.
     """
@@ -225,6 +229,7 @@ def copy_account(account: EmbeddedAccount, path: str | Path, new_state: State = 
         account.engine.db.backup(copy)
         copy.execute("PRAGMA journal_mode = WAL")
         copy.execute("BEGIN IMMEDIATE")
+        reached = _last_sequence(copy)
         for table in ("leases", "log", "applied"):
             copy.execute(f"DELETE FROM {table}")
         copy.execute("DELETE FROM sqlite_sequence WHERE name = 'log'")
@@ -232,6 +237,7 @@ def copy_account(account: EmbeddedAccount, path: str | Path, new_state: State = 
         copy.execute("COMMIT")
     finally:
         copy.close()
+    return reached
 
 
 # -- the state, kept in the file: every process that has it open notices with its next operation

@@ -22,8 +22,8 @@ T = TypeVar("T")
 # The SDK's own policies do the retrying; its defaults (15, 18 and 24 seconds) are made for batch jobs, not for hosts.
 BLOB_AND_QUEUE_RETRIES: dict[str, Any] = {
     "retry_total": 4,
-    "initial_backoff": 0.5,
-    "increment_base": 2,
+    "initial_backoff": 0.1,  # the pauses: this plus the base to the power of 1, 2, 3, 4 seconds, about 13 in all
+    "increment_base": 1.5,
     "random_jitter_range": 0.3,
 }
 TABLE_RETRIES: dict[str, Any] = {"retry_total": 4, "retry_backoff_factor": 0.5}

@@ -128,7 +128,8 @@ class EmbeddedBlobs:
             raise Conflict(f"Blob {container}/{name} exists already.")
         if if_match is not None and if_match != current and not (if_match == "*" and current):
             raise PreconditionFailed(f"Blob {container}/{name} was written by somebody else meanwhile.")
-        self._leases.check_write(container, name, lease_id)
+        if current is not None:  # a blob that is not there yet may be written with any lease id
+            self._leases.check_write(container, name, lease_id)
         etag = f'"0x{self._engine.new_etag().upper()}"'
         self._db.execute(PUT_BLOB, (container, name, etag, self._engine.now, len(data), data))
         if self._engine.replicated:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import secrets
+import os
 from collections.abc import Sequence
 from datetime import timedelta
 from typing import Any
@@ -93,7 +93,7 @@ class EmbeddedQueues:
 
     def _put(self, queue: str, text: str, delay: int) -> QueueMessage:
         self._check(queue)
-        now, message_id, word = self._engine.now, _new_id(), secrets.token_hex(8)
+        now, message_id, word = self._engine.now, _new_id(), _word()
         added = self._db.execute(
             "INSERT INTO messages (queue, id, receipt, dequeued, inserted, visible, text) VALUES (?, ?, ?, 0, ?, ?, ?)",
             (queue, message_id, word, now, now + delay, text),
@@ -112,7 +112,7 @@ class EmbeddedQueues:
         ).fetchall()
         taken = []
         for seq, message_id, _, dequeued, inserted, _, text in found:
-            row = (seq, message_id, secrets.token_hex(8), dequeued + 1, inserted, now + visibility, text)
+            row = (seq, message_id, _word(), dequeued + 1, inserted, now + visibility, text)
             self._change(queue, row, None)
             taken.append(_message(row))
         return taken
@@ -121,7 +121,7 @@ class EmbeddedQueues:
         self._check(queue)
         seq, message_id, _, dequeued, inserted, _, old = self._held(queue, message)
         visible = self._engine.now + visibility
-        row = (seq, message_id, secrets.token_hex(8), dequeued, inserted, visible, old if text is None else text)
+        row = (seq, message_id, _word(), dequeued, inserted, visible, old if text is None else text)
         self._change(queue, row, text)
         self._engine.touched.add(queue)
         return _message(row)
@@ -188,8 +188,12 @@ def _message(row: tuple[Any, ...], peeked: bool = False) -> QueueMessage:
     return QueueMessage(message_id, text, receipt, dequeued, from_micros(inserted), from_micros(visible))
 
 
+def _word() -> str:
+    return os.urandom(8).hex()
+
+
 def _new_id() -> str:
-    word = secrets.token_hex(16)
+    word = os.urandom(16).hex()
     return f"{word[:8]}-{word[8:12]}-{word[12:16]}-{word[16:20]}-{word[20:]}"
 
 

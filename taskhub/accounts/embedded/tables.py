@@ -38,14 +38,15 @@ def encode(entity: Entity) -> tuple[str, str]:
     columns: dict[str, str | int | float] = {}
     dates: list[str] = []
     for name, value in entity.items():
-        if name in KEYS or value is None:
+        if value is None or name in KEYS:
             continue
         if isinstance(value, datetime):
             columns[name] = _micros(name, value)
             dates.append(name)
-        else:
+            continue
+        if not isinstance(value, str) or len(value) > MAX_STRING // 2:
             _check_value(name, value)
-            columns[name] = value
+        columns[name] = value
     try:
         return _JSON.encode(columns), ",".join(dates)
     except ValueError as error:
