@@ -39,6 +39,7 @@ class HttpResponse:
     status: int
     headers: list[tuple[str, str]]
     body: bytes
+    outputs: dict[str, Any] = field(default_factory=dict)  # of the function's other output bindings, by name
 
 
 @dataclass(frozen=True)
@@ -115,7 +116,11 @@ class Worker(Protocol):
         ...
 
     async def trigger(self, function: str, data: dict[str, Any], client_binding: str | None) -> dict[str, Any]:
-        """Runs a function of another trigger (timer, queue, blob); returns its outputs by binding name."""
+        """Runs a function of another trigger (timer, queue, blob); returns its outputs by binding name.
+
+        `data` is {"type": "json" | "string" | "bytes", "value": …, "metadata": {name: {"type", "value"}}}, an output
+        {"type", "value"}; bytes are base64 text.
+        """
         ...
 
     def forget(self, instance_id: str) -> None:
