@@ -1,4 +1,4 @@
-"""Stage 7: azure.yaml, main.parameters.json, host.json, the hooks and the operator's commands agree with the templates."""
+"""Stage 7: azure.yaml, main.parameters.json, host.json, hooks and operator commands agree with the templates."""
 
 from __future__ import annotations
 
@@ -27,7 +27,9 @@ class Tree:
         self.root = root
         self.main = parse(root / "infra" / "main.bicep")
         self.azure: dict[str, Any] = yaml.safe_load((root / "azure.yaml").read_text())
-        self.parameters: dict[str, Any] = json.loads((root / "infra" / "main.parameters.json").read_text())["parameters"]
+        self.parameters: dict[str, Any] = json.loads((root / "infra" / "main.parameters.json").read_text())[
+            "parameters"
+        ]
         self.host: dict[str, Any] = json.loads((root / "host.json").read_text())
 
     @property
@@ -90,7 +92,7 @@ def _same_default(tree: Tree, name: str, substituted: str) -> Iterator[str]:
 
 
 def host_json(tree: Tree) -> Iterator[str]:
-    """host.json uses the same hub in both regions, the app lease, the bundle range and tracing that the design needs."""
+    """host.json has the hub of the templates, the app lease, the bundle range and the tracing of the design."""
     durable = tree.host["extensions"]["durableTask"]
     hub = tree.main.find("taskHubName")
     default = plain_string(hub.value) if hub and hub.value else ""
@@ -105,7 +107,7 @@ def host_json(tree: Tree) -> Iterator[str]:
 
 
 def names_in_code(tree: Tree) -> Iterator[str]:
-    """Every environment value that the hooks and the operator's commands read is an output, a parameter, or azd's own."""
+    """Every environment value that hooks and commands read is an output, a parameter, or azd's own."""
     known = tree.outputs | tree.variables | SET_BY_AZD
     for folder in ("infra/hooks", "recovery"):
         for path in sorted((tree.root / folder).glob("*.py")):

@@ -205,14 +205,23 @@ class Instance:
         type_, _, version = declaration.literal.partition("@")
         reference = self._reference(type_, body)
         return Resource(
-            type_, version, reference.name, reference.group, body, declaration.name, self.template.path, declaration.line
+            type_,
+            version,
+            reference.name,
+            reference.group,
+            body,
+            declaration.name,
+            self.template.path,
+            declaration.line,
         )
 
     def _reference(self, type_: str, body: dict[str, Value]) -> Reference:
         parent, scope, name = body.get("parent"), body.get("scope"), body["name"]
         if isinstance(parent, Reference):
             return Reference(type_, f"{parent.name}/{name}", parent.group)
-        return Reference(type_, name, scope.name if isinstance(scope, Reference) and "resourceGroups" in scope.type else self.group)
+        return Reference(
+            type_, name, scope.name if isinstance(scope, Reference) and "resourceGroups" in scope.type else self.group
+        )
 
     def _module(self, declaration: Declaration) -> Instance:
         known = self._known.get("module " + declaration.name)
@@ -271,7 +280,9 @@ class Instance:
         value = declaration.value
         assert value is not None
         if value.type != "for_statement":
-            return self._reference(type_, self._head(value.named_children[-1] if value.type == "if_statement" else value, {}))
+            return self._reference(
+                type_, self._head(value.named_children[-1] if value.type == "if_statement" else value, {})
+            )
         rounds = self._rounds(value, {})
         bodies = [(node.named_children[-1] if node.type == "if_statement" else node, local) for node, local in rounds]
         return [self._reference(type_, self._head(node, local)) for node, local in bodies]
@@ -358,7 +369,12 @@ class Instance:
         return self._with_postfix(node.named_children[0], local, lambda value: value[index])
 
     def _with_postfix(self, target: Node, local: dict[str, Value], postfix: Postfix) -> Value:
-        # The grammar reads `a || !b.c` as `(a || !b).c`; Bicep means `a || !(b.c)`. So the postfix moves inwards.
+        # The grammar reads `a || !b.c.d` as `((a || !b).c).d`; Bicep means `a || !(b.c.d)`. So postfixes move inwards.
+        if target.type == "member_expression":
+            name = text(target.named_children[-1])
+            return self._with_postfix(
+                target.named_children[0], local, lambda value: postfix(self._member(target, value, name))
+            )
         if target.type == "binary_expression":
             return self._eval_binary_expression(target, local, postfix)
         if target.type == "unary_expression":

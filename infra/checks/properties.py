@@ -20,7 +20,10 @@ BICEP_ONLY = {"parent", "scope", "dependsOn"}
 
 # Reasons for what the schema would refuse.
 READ_ONLY_BUT_WRITTEN = {
-    ("Microsoft.Web/sites", "properties.state"): "accepted on create and update; the postdeploy hook asserts the result",
+    (
+        "Microsoft.Web/sites",
+        "properties.state",
+    ): "accepted on create and update; the postdeploy hook asserts the result",
 }
 VALUES_BEYOND_THE_LIST: dict[tuple[str, str], set[str]] = {}
 
@@ -29,7 +32,12 @@ VARIANTS: tuple[dict[str, Any], ...] = (
     {},
     {"activeRegion": "secondary", "storageSku": "Standard_LRS", "deploySecondaryEndpoints": False},
     {"clientAuth": "entra", "entraClientId": "client", "deployJournal": False, "pinEndpointAddresses": True},
-    {"deployFrontDoor": True, "alertEmail": "a@b.example", "deployerAddresses": ["192.0.2.0/24"], "fencedRegion": "primary"},
+    {
+        "deployFrontDoor": True,
+        "alertEmail": "a@b.example",
+        "deployerAddresses": ["192.0.2.0/24"],
+        "fencedRegion": "primary",
+    },
     {"allowInternetEgress": False, "logStorageOperations": True, "publicBaseUrl": "https://orders.example"},
 )
 

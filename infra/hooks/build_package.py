@@ -42,10 +42,11 @@ def fingerprint(root: Path) -> str:
 
 def install_dependencies(root: Path, target: Path) -> None:
     """Fills `.python_packages` with wheels for the apps' platform. Raises CalledProcessError with pip's own words."""
-    command = [sys.executable, "-m", "pip", "install", "--quiet", "--disable-pip-version-check",
-               "--requirement", str(root / "requirements.txt"), "--target", str(target / ".python_packages/lib/site-packages"),
-               "--platform", PLATFORM, "--python-version", PYTHON_VERSION, "--implementation", "cp", "--only-binary=:all:"]  # fmt: skip
-    subprocess.run(command, check=True)
+    pip = [sys.executable, "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
+    what = ["--requirement", str(root / "requirements.txt")]
+    where = ["--target", str(target / ".python_packages" / "lib" / "site-packages")]
+    platform = ["--platform", PLATFORM, "--python-version", PYTHON_VERSION, "--implementation", "cp"]
+    subprocess.run([*pip, *what, *where, *platform, "--only-binary=:all:"], check=True)
 
 
 def build(root: Path, target: Path) -> bool:

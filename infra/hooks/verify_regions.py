@@ -24,7 +24,9 @@ def deployed_hash(session: Session, site: str) -> str:
     """The hash inside the package that a region carries; empty when its deployment service does not tell."""
     headers = {"Authorization": f"Bearer {session.azure.arm.token()}", "If-Match": "*"}
     try:
-        answer = session.transport.send("GET", f"https://{site}.scm.azurewebsites.net/api/vfs/site/wwwroot/{HASH_FILE}", None, headers)
+        answer = session.transport.send(
+            "GET", f"https://{site}.scm.azurewebsites.net/api/vfs/site/wwwroot/{HASH_FILE}", None, headers
+        )
     except ConnectionError:
         return ""
     return str(answer.body).strip() if answer.status == 200 else ""
@@ -37,7 +39,9 @@ def differing_packages(session: Session, built: str) -> list[str]:
         carried = deployed_hash(session, region.site)
         if carried != built:
             what = f"carries package {carried[:12]}" if carried else "does not say which package it carries"
-            found += [f"{region.site} in {region.location} {what}, expected {built[:12]}. Deploy again with: azd deploy"]
+            found += [
+                f"{region.site} in {region.location} {what}, expected {built[:12]}. Deploy again with: azd deploy"
+            ]
     return found
 
 
