@@ -92,22 +92,29 @@ class TaskHub:
 
         A message over 45 KiB goes into a blob first. `delay` is cut to seven days, the queue service's limit.
         """
+        return (await self.post(message, delay))[0]
+
+    async def post(self, message: TaskMessage, delay: timedelta = NO_DELAY) -> tuple[QueueMessage, str | None]:
+        """As `send`; returns also the name of the blob that a large message went into."""
         is_work = message.kind == messages.TASK_SCHEDULED
         queue = self.names.workitems if is_work else self.names.control_queue(message.instance_id)
         data = messages.envelope(message)
-        payload = messages.to_json(data)
+        payload, blob = messages.to_json(data), None
         if len(payload) > payloads.MESSAGE_LIMIT:
             activity = data["ActivityId"].replace("-", "")
             kind = messages.EVENT_NAMES[message.kind]
-            name = f"{escape_key(message.instance_id)}/message-{activity}-{kind}.json.gz"
-            await self.large.write(name, payload)
-            payload = messages.to_json(messages.wrapper(name))
+            blob = f"{escape_key(message.instance_id)}/message-{activity}-{kind}.json.gz"
+            await self.large.write(blob, payload)
+            payload = messages.to_json(messages.wrapper(blob))
         text = messages.to_text(payload, self.settings.encoding)
+        return await self._put(queue, text, min(delay, MAX_DELAY)), blob
+
+    async def _put(self, queue: str, text: str, delay: timedelta) -> QueueMessage:
         try:
-            return await self.account.queues.put(queue, text, min(delay, MAX_DELAY))
+            return await self.account.queues.put(queue, text, delay)
         except NotFound:  # queues are also created when they are first needed
             await self.account.queues.create(queue)
-            return await self.account.queues.put(queue, text, min(delay, MAX_DELAY))
+            return await self.account.queues.put(queue, text, delay)
 
     async def read(self, message: QueueMessage) -> TaskMessage:
         """What a queue message says. Undecodable: nothing readable; NotFound: its blob is missing."""
@@ -197,7 +204,7 @@ class TaskHub:
             if isinstance(text, str) and payloads.is_large_column(text):
                 name = (
                     f"{entity['PartitionKey']}/history-{entity['RowKey']}-{entity['EventType']}-"
-                    f"{random.getrandbits(32):08x}-{column}.json.gz"
+                    f"{random.getrandbits(32):08X}-{column}.json.gz"
                 )
                 await self.large.write(name, text.encode("utf-8", "surrogatepass"))
                 entity[column] = ""
@@ -247,17 +254,33 @@ class TaskHub:
         entity: Entity = {"PartitionKey": escape_key(instance_id), "RowKey": "", **columns}
         await self.account.tables.write(self.names.instances, Write("upsert", entity, mode="merge"))
 
-    async def status_of(self, row: Row, show_input: bool = True) -> InstanceStatus:
-        """A row as a status; large texts are fetched. NotFound: the blob of one is missing."""
+    async def input_column(self, event: Event) -> str | None:
+        """What the Input column of a pending instance holds: the input, or the address of a blob for a long one.
+
+        A start message just below its limit holds more than a column does. The platform leaves the column empty then
+        and names the blob in another one, so its status shows no input until the first checkpoint.
+        """
+        text: str | None = event["Input"]
+        if text is None or not payloads.is_large_column(text):
+            return text
+        partition = escape_key(event["OrchestrationInstance"]["InstanceId"])
+        name = f"{partition}/history--Input-{random.getrandbits(32):08X}-Input.json.gz"
+        return self.large.url(await self.large.write(name, text.encode("utf-8", "surrogatepass")))
+
+    async def status_of(self, row: Row, show_input: bool = True, fetch: bool = True) -> InstanceStatus:
+        """A row as a status; large texts are fetched (or shown as addresses). NotFound: the blob of one is missing."""
         entity = row.entity
+        input, output = self._input_of(entity) if show_input else None, _text(entity, "Output")
+        if fetch:
+            input, output = await self.large_text(input), await self.large_text(output)
         return InstanceStatus(
             instance_id=unescape_key(str(entity["PartitionKey"])),
             execution_id=_text(entity, "ExecutionId"),
             name=_text(entity, "Name"),
             version=_text(entity, "Version"),
             runtime_status=_text(entity, "RuntimeStatus") or "Unknown",
-            input=await self.large_text(_text(entity, "Input")) if show_input else None,
-            output=await self.large_text(_text(entity, "Output")),
+            input=input,
+            output=output,
             custom_status=_text(entity, "CustomStatus"),
             created=_time(entity, "CreatedTime"),
             last_updated=_time(entity, "LastUpdatedTime"),
@@ -265,6 +288,10 @@ class TaskHub:
             generation=cast("int | None", entity.get("Generation")),
             scheduled_start=_time(entity, "ScheduledStartTime"),
         )
+
+    def _input_of(self, entity: Entity) -> str | None:
+        blob = _text(entity, "InputBlobName")  # see input_column
+        return self.large.url(blob) if blob else _text(entity, "Input")
 
     async def large_text(self, text: str | None) -> str | None:
         """The text itself, or what is behind it when it is the address of a large payload's blob.
@@ -291,5 +318,3 @@ def _text(entity: Entity, column: str) -> str | None:
 def _time(entity: Entity, column: str) -> datetime | None:
     value = entity.get(column)
     return value if isinstance(value, datetime) else None
-
-

@@ -6,6 +6,7 @@ import gzip
 
 from taskhub.accounts import Account
 from taskhub.errors import NotFound, Undecodable
+from taskhub.layout import escape_key
 
 MESSAGE_LIMIT = 45 * 1024  # bytes of UTF-8 JSON in one queue message
 COLUMN_LIMIT = 30 * 1024  # UTF-16 units in one table column
@@ -60,6 +61,6 @@ class LargePayloads:
 
     async def delete_of(self, instance_id: str) -> None:
         """Deletes the blobs of one instance (and, unlike the platform, of no other whose id begins alike)."""
-        names = [blob.name async for blob in self.account.blobs.list(self.container, f"{instance_id}/")]
+        names = [blob.name async for blob in self.account.blobs.list(self.container, f"{escape_key(instance_id)}/")]
         for name in names:
             await self.account.blobs.delete(self.container, name)
