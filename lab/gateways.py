@@ -83,9 +83,14 @@ class World:
         self.state["charges"].append(charge)
         return 201, {"charge_id": charge["charge_id"]}
 
+    def _forbid(self, path: str, key: str) -> None:
+        """The key's first answer, `done` perhaps, must not be heard again once it was taken back."""
+        self.state["void"].append(key)
+        self.state["answers"].pop(f"{path} {key}", None)
+
     def cancel_charge(self, data: dict[str, Any]) -> tuple[int, dict[str, Any]]:
         """Refunds the key's charge if there is one; a charge still on its way is refused from now on."""
-        self.state["void"].append(data["key"])
+        self._forbid("/payment/payments", data["key"])
         charges = [charge for charge in self.state["charges"] if charge["key"] == data["key"]]
         self.state["refunds"] += [{"charge_id": c["charge_id"], "amount": c["amount"]} for c in charges]
         return 200, {"refunded": sum(charge["amount"] for charge in charges)}
@@ -102,7 +107,7 @@ class World:
 
     def cancel_shipment(self, data: dict[str, Any]) -> tuple[int, dict[str, Any]]:
         """Takes the key's parcel back if there is one; one still on its way is refused from now on."""
-        self.state["void"].append(data["key"])
+        self._forbid("/shipping/shipments", data["key"])
         found = [s["tracking_number"] for s in self.state["shipments"] if s["key"] == data["key"]]
         self.state["cancelled_shipments"] += found
         return 200, {"cancelled": found}

@@ -49,7 +49,7 @@ async def set_limits(req: func.HttpRequest, client: df.DurableOrchestrationClien
         "high": checks.number(given.get("high"), "high", low, LARGEST, default=LARGEST),
         "heartbeat_seconds": checks.number(given.get("heartbeat_seconds"), "heartbeat_seconds", 1, 10**7, default=300),
     }
-    await client.signal_entity(_entity(req), "limits", checks.finish(limits))
+    await starters.signal(client, _entity(req), "limits", checks.finish(limits))
     return responses.json_response(limits, 202)
 
 
@@ -61,7 +61,7 @@ async def add_reading(req: func.HttpRequest, client: df.DurableOrchestrationClie
     device_id = inputs.checked_id(req.route_params["id"], "id")
     reading = _reading(inputs.json_body(req))
     found = await client.read_entity_state(_entity(req))
-    await client.signal_entity(_entity(req), "reading", reading)
+    await starters.signal(client, _entity(req), "reading", reading)
     alarm = device_state.alarm(found.entity_state or {}, reading) if found.entity_exists else ""
     watched = await _raise_alarm(client, device_id, reading, alarm) if alarm else False
     return responses.json_response({"reading": reading, "alarm": alarm, "watched": watched}, 202)
@@ -107,7 +107,7 @@ async def get_device(req: func.HttpRequest, client: df.DurableOrchestrationClien
 @responses.refusals_answered
 async def delete_device(req: func.HttpRequest, client: df.DurableOrchestrationClient) -> func.HttpResponse:
     """Forgets the device; one that is not there is fine."""
-    await client.signal_entity(_entity(req), "delete")
+    await starters.signal(client, _entity(req), "delete")
     return responses.json_response({}, 202)
 
 
@@ -222,7 +222,7 @@ async def add_to_counter(req: func.HttpRequest, client: df.DurableOrchestrationC
     given = checks.record(inputs.json_body(req), "body", ("add", "id"))
     amount = checks.number(given.get("add"), "add", -LARGEST, LARGEST, default=1, whole=True)
     addition = checks.finish({"add": amount, "id": checks.text(given.get("id"), "id", default=uuid4().hex)})
-    await client.signal_entity(_counter(req), "add", addition)
+    await starters.signal(client, _counter(req), "add", addition)
     return responses.json_response(addition, 202)
 
 
@@ -242,7 +242,7 @@ async def get_counter(req: func.HttpRequest, client: df.DurableOrchestrationClie
 @responses.refusals_answered
 async def delete_counter(req: func.HttpRequest, client: df.DurableOrchestrationClient) -> func.HttpResponse:
     """Deletes the counter; one that is not there is fine."""
-    await client.signal_entity(_counter(req), "delete")
+    await starters.signal(client, _counter(req), "delete")
     return responses.json_response({}, 202)
 
 

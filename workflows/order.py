@@ -16,7 +16,7 @@ import azure.functions as func
 from workflows import gateways, inputs, responses, retries, settings, starters, stock
 from workflows.gateways import INVENTORY, PAYMENT, SHIPPING
 from workflows.inputs import Checks
-from workflows.orchestration import Steps, failure_reason
+from workflows.orchestration import Steps, failure_reason, iso
 from workflows.retries import FORWARD, UNDO, GaveUp
 
 blueprint = df.Blueprint()
@@ -70,10 +70,12 @@ def _add_line(checks: Checks, lines: dict[str, dict[str, Any]], line: Any, field
 def order(context: df.DurableOrchestrationContext) -> Steps:
     """The whole order, forwards; each way out undoes what was done before it."""
     request: Any = context.get_input()
+    # What tells this run from an earlier one under the same id, whose history was lost with a region.
+    request["run"] = iso(context.current_utc_datetime)
     total = sum(line["quantity"] * line["unit_price"] for line in request["lines"])
 
     _report(context, "reserving stock")
-    refusal = yield from _reserve_all(context, request["lines"])
+    refusal = yield from _reserve_all(context, request)
     if refusal:
         undone = yield from _undo(context, request, refund=False, cancel_shipment=False)
         return _ended("rejected", refusal, undone)
@@ -85,7 +87,7 @@ def order(context: df.DurableOrchestrationContext) -> Steps:
     paid = yield from _attempt(context, "take_payment", charge)
     if paid["outcome"] != "done":
         undone = yield from _undo(context, request, refund=paid["outcome"] == "unknown", cancel_shipment=False)
-        told = yield from _tell(context, request, "payment_failed", f"Your payment failed: {paid['reason']}.")
+        told = yield from _tell(context, request, f"Your payment failed: {paid['reason']}.")
         return _ended("payment_failed", paid["reason"], undone, customer_told=told)
 
     _report(context, "scheduling shipping")
@@ -93,13 +95,13 @@ def order(context: df.DurableOrchestrationContext) -> Steps:
     shipped = yield from _attempt(context, "schedule_shipping", parcel)
     if shipped["outcome"] != "done":
         undone = yield from _undo(context, request, refund=True, cancel_shipment=shipped["outcome"] == "unknown")
-        told = yield from _tell(context, request, "shipping_failed", "We cannot ship your order and refund it.")
+        told = yield from _tell(context, request, "We cannot ship your order and refund it.")
         return _ended("shipping_failed", shipped["reason"], undone, customer_told=told)
 
     for line in request["lines"]:
         yield context.call_entity(_stock_of(line), "ship", {"key": _reservation(context, line)})
     _report(context, "telling the customer")
-    told = yield from _tell(context, request, "completed", f"Your order is on its way: {shipped['tracking_number']}.")
+    told = yield from _tell(context, request, f"Your order is on its way: {shipped['tracking_number']}.")
     _report(context, "done")
     return {
         "status": "completed",
@@ -130,8 +132,9 @@ def _reservation(context: df.DurableOrchestrationContext, line: dict[str, Any]) 
     return _key(context, f"stock/{line['sku']}")
 
 
-def _reserve_all(context: df.DurableOrchestrationContext, lines: list[dict[str, Any]]) -> Steps:
+def _reserve_all(context: df.DurableOrchestrationContext, request: dict[str, Any]) -> Steps:
     """Reserves line by line; the answer is why one could not be had, or nothing."""
+    lines = request["lines"]
     try:
         known = yield from retries.call_with_backoff(
             context, "look_up_products", {"skus": [line["sku"] for line in lines]}, FORWARD
@@ -142,7 +145,8 @@ def _reserve_all(context: df.DurableOrchestrationContext, lines: list[dict[str, 
         product = known[line["sku"]]
         if not product["known"]:
             return f"{line['sku']}: {product['reason']}"
-        wanted = {"key": _reservation(context, line), "quantity": line["quantity"], "opening": product["on_hand"]}
+        wanted = {"key": _reservation(context, line), "quantity": line["quantity"], "run": request["run"]}
+        wanted["opening"] = product["on_hand"]
         try:
             answer = yield context.call_entity(_stock_of(line), "reserve", wanted)
         except Exception as error:
@@ -180,13 +184,14 @@ def _undo(
             undone.append(f"{activity}: {error}")
     # Every line, also those never reserved: a reservation that is still under way must find its key settled.
     for line in request["lines"]:
-        yield context.call_entity(_stock_of(line), "release", {"key": _reservation(context, line)})
+        released = {"key": _reservation(context, line), "run": request["run"]}
+        yield context.call_entity(_stock_of(line), "release", released)
     return undone
 
 
-def _tell(context: df.DurableOrchestrationContext, request: dict[str, Any], about: str, text: str) -> Steps:
-    """Writes to the customer; an e-mail that cannot be sent changes nothing about the order."""
-    message = {"key": _key(context, f"mail/{about}"), "to": request["customer"], "subject": "Your order", "text": text}
+def _tell(context: df.DurableOrchestrationContext, request: dict[str, Any], text: str) -> Steps:
+    """Writes to the customer, once an order; an e-mail that cannot be sent changes nothing about the order."""
+    message = {"key": _key(context, "mail"), "to": request["customer"], "subject": "Your order", "text": text}
     try:
         delivery = yield from retries.call_with_backoff(context, "send_notification", message, FORWARD)
     except GaveUp:

@@ -2,6 +2,7 @@
 
 import functools
 import json
+import logging
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any, ParamSpec
@@ -67,6 +68,12 @@ class Unconfigured(Refused):
     status = 503
 
 
+class HubUnavailable(Refused):
+    """503: the task hub did not answer, and it is not known whether it took the request; the same id makes it safe."""
+
+    status = 503
+
+
 class TooLarge(Refused):
     """413: the body is larger than this endpoint takes."""
 
@@ -95,6 +102,8 @@ def refusals_answered(
         try:
             return await function(*args, **kwargs)
         except Refused as refused:
+            if refused.status >= 500:
+                logging.error("%s", refused.message, exc_info=refused)
             return refusal(refused)
         except settings.SettingMissing as error:
             return refusal(Unconfigured(str(error)))

@@ -15,7 +15,7 @@ from azure.durable_functions.models.DurableOrchestrationStatus import DurableOrc
 import workflows
 from workflows import inputs, responses
 from workflows.inputs import BODY_LIMIT_BYTES, Checks
-from workflows.responses import Conflict, Gone, NotFound
+from workflows.responses import Conflict, Gone, HubUnavailable, NotFound
 
 blueprint = df.Blueprint()
 
@@ -121,15 +121,18 @@ async def wait_or_accept(
 
 
 async def start_once(client: df.DurableOrchestrationClient, name: str, instance_id: str, data: Any) -> None:
-    """Starts the instance unless there is one of that id; raises Conflict when the id belongs to another workflow."""
+    """Starts the instance unless there is one of that id.
+
+    Raises Conflict when the id belongs to another workflow, HubUnavailable when it is not known whether it started.
+    """
     if await is_started(client, name, instance_id):
         return
     try:
         await _start(client, name, instance_id, data)
-    except Exception:
+    except Exception as error:
         # Two requests at once: the extension refuses the second start, which is then as good as the first.
         if not await is_started(client, name, instance_id):
-            raise
+            raise HubUnavailable(f"{instance_id!r} was not started: {error}. Send it again with this id.") from error
 
 
 async def start_single(client: df.DurableOrchestrationClient, name: str, instance_id: str, data: Any) -> bool:
@@ -138,9 +141,9 @@ async def start_single(client: df.DurableOrchestrationClient, name: str, instanc
         return False
     try:
         await _start(client, name, instance_id, data)
-    except Exception:
+    except Exception as error:
         if not await is_running(client, instance_id):
-            raise
+            raise HubUnavailable(f"{instance_id!r} was not started: {error}.") from error
         return False
     return True
 
@@ -160,7 +163,7 @@ async def look_up(
     status = await client.get_status(instance_id, show_input=True)
     failure = getattr(status, "ExceptionMessage", None) or getattr(status, "Message", None)
     if not status and failure:
-        raise RuntimeError(f"The status of {instance_id!r} cannot be read: {failure}")
+        raise HubUnavailable(f"The status of {instance_id!r} cannot be read: {failure}")
     return status or None
 
 
@@ -193,6 +196,13 @@ async def raise_event(client: df.DurableOrchestrationClient, instance_id: str, n
     except Exception as error:
         _refuse_late_event(instance_id, error)
         raise
+
+
+async def signal(
+    client: df.DurableOrchestrationClient, entity: df.EntityId, operation: str, data: dict[str, Any] | None = None
+) -> None:
+    """Sends one operation to an entity, which has no answer; every signal of the app passes here."""
+    await client.signal_entity(entity, operation, data)
 
 
 def _refuse_late_event(instance_id: str, error: Exception) -> None:

@@ -3,8 +3,9 @@
 PUT /api/stock/tea {"quantity": 100}      sets what is on hand
 GET /api/stock/tea                        {"on_hand": 100, "reserved": 2, "available": 98}
 
-A reservation's key is the order's instance id and step. A key that was released or shipped is remembered, so that a
-message that arrives late (after a failover, say) cannot take the goods again.
+A reservation's key is the order's instance id and step. A key that was released or shipped is remembered: a message
+that arrives late cannot take goods again. An order that runs again from its start says so by another `run`; it may
+reserve anew what its earlier run released, and finds shipped what that run shipped.
 """
 
 from typing import Any
@@ -12,7 +13,7 @@ from typing import Any
 import azure.durable_functions as df
 import azure.functions as func
 
-from workflows import inputs, responses
+from workflows import inputs, responses, starters
 from workflows.inputs import Checks
 from workflows.responses import NotFound
 
@@ -33,7 +34,7 @@ async def set_stock(req: func.HttpRequest, client: df.DurableOrchestrationClient
     wanted = checks.record(inputs.json_body(req), "body", ("quantity",))
     quantity = checks.number(wanted.get("quantity"), "quantity", 0, MOST, whole=True)
     checks.finish(quantity)
-    await client.signal_entity(df.EntityId(ENTITY, sku), "set", {"quantity": quantity})
+    await starters.signal(client, df.EntityId(ENTITY, sku), "set", {"quantity": quantity})
     return responses.json_response({"sku": sku, "quantity": quantity}, 202)
 
 
@@ -58,7 +59,7 @@ def overview(state: dict[str, Any]) -> dict[str, int]:
 @blueprint.entity_trigger(context_name="context", entity_name=ENTITY)
 def stock(context: df.DurableEntityContext) -> None:
     """One operation on one product; every answer is a value, so a refusal is no failure."""
-    state = context.get_state(lambda: {"on_hand": 0, "reservations": {}, "settled": [], "opened": False})
+    state = context.get_state(lambda: {"on_hand": 0, "reservations": {}, "settled": {}, "opened": False})
     operation = OPERATIONS.get(str(context.operation_name))
     if operation is None:
         raise ValueError(f"Stock knows {', '.join(sorted(OPERATIONS))}, not {context.operation_name!r}.")
@@ -80,7 +81,7 @@ def _deliver(state: dict[str, Any], given: dict[str, Any]) -> dict[str, Any]:
     if given["key"] not in state["settled"]:
         state["on_hand"] += given["quantity"]
         state["opened"] = True
-        _remember(state, given["key"])
+        _settle(state, given["key"], "delivered")
     return overview(state)
 
 
@@ -91,31 +92,44 @@ def _reserve(state: dict[str, Any], given: dict[str, Any]) -> dict[str, Any]:
     key, quantity = given["key"], given["quantity"]
     if key in state["reservations"]:
         return {"reserved": True, "reason": ""}
-    if key in state["settled"]:
-        return {"reserved": False, "reason": "this reservation was settled before"}
+    settled = state["settled"].get(key)
+    if settled == "shipped":
+        return {"reserved": True, "reason": ""}
+    if settled is not None and settled == _released(given):
+        return {"reserved": False, "reason": "this reservation was released before"}
     available = overview(state)["available"]
     if available < quantity:
         return {"reserved": False, "reason": f"{quantity} wanted, {available} available"}
     state["reservations"][key] = quantity
+    state["settled"].pop(key, None)
     return {"reserved": True, "reason": ""}
+
+
+def _released(given: dict[str, Any]) -> str:
+    return f"released {given.get('run', '')}"
 
 
 def _release(state: dict[str, Any], given: dict[str, Any]) -> dict[str, Any]:
     released = state["reservations"].pop(given["key"], 0)
-    _remember(state, given["key"])
+    if state["settled"].get(given["key"]) != "shipped":
+        _settle(state, given["key"], _released(given))
     return {"released": released}
 
 
 def _ship(state: dict[str, Any], given: dict[str, Any]) -> dict[str, Any]:
     shipped = state["reservations"].pop(given["key"], 0)
     state["on_hand"] -= shipped
-    _remember(state, given["key"])
+    if shipped:
+        _settle(state, given["key"], "shipped")
     return {"shipped": shipped}
 
 
-def _remember(state: dict[str, Any], key: str) -> None:
-    if key not in state["settled"]:
-        state["settled"] = [*state["settled"], key][-SETTLED_KEPT:]
+def _settle(state: dict[str, Any], key: str, how: str) -> None:
+    """Beyond the limit the oldest are forgotten."""
+    state["settled"].pop(key, None)
+    state["settled"][key] = how
+    for oldest in list(state["settled"])[:-SETTLED_KEPT]:
+        del state["settled"][oldest]
 
 
 OPERATIONS = {

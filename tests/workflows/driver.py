@@ -89,9 +89,9 @@ class Instance:
 class World:
     """A hub in memory with a clock of its own.
 
-    `replace` gives activities by name another body; `twice` runs each activity a second time and takes that answer, as
-    a redelivery after a failover does. `as_azure` delivers events as the real extension does: at once, whether or not
-    somebody waits, several in one episode, and those unread at continue-as-new are gone.
+    `replace` gives activities by name another body; `twice` runs each activity and each entity operation a second time
+    and takes that answer, as a redelivery after a failover does. `as_azure` delivers events as the real extension does:
+    at once, whether or not somebody waits, several in one episode, and those unread at continue-as-new are gone.
     """
 
     def __init__(
@@ -109,7 +109,7 @@ class World:
         self.calls: Counter[str] = Counter()
         self.log: list[tuple[str, Any]] = []
         self.work: deque[Callable[[], None]] = deque()
-        self.after_activity: Callable[[str, Any], None] = lambda name, value: None
+        self.after_activity: Callable[[str, Any], Any] = lambda name, value: None
 
     # What a test does
 
@@ -339,7 +339,9 @@ class World:
         instance.history.append(event | {"EventId": number})
 
         def operate() -> None:
-            result = self.entity(action["instanceId"], action["operation"], action["input"])
+            for _ in range(2 if self.twice else 1):
+                result = self.entity(action["instanceId"], action["operation"], action["input"])
+                self.after_activity(action["operation"], result)
             if answer and not instance.finished:
                 reply = {"result": result["result"]} | ({"exceptionType": "Error"} if result["isError"] else {})
                 self._post(instance, self._event(15, Name=request, Input=json.dumps(reply)), _nothing)

@@ -10,7 +10,7 @@ import workflows
 from tests.workflows.driver import Client, World
 from tests.workflows.endpoints import call
 from workflows import starters
-from workflows.responses import Conflict
+from workflows.responses import Conflict, HubUnavailable
 
 NAME = {"name": "external_event"}
 
@@ -87,7 +87,7 @@ def test_a_start_that_fails_for_another_reason_is_not_called_started(hub: World)
         async def start_new(self, *args: Any, **named: Any) -> str:
             raise RuntimeError("storage is away")
 
-    with pytest.raises(RuntimeError):
+    with pytest.raises(HubUnavailable, match="storage is away"):
         asyncio.run(starters.start_once(Broken(hub), "external_event", "A-1", None))
 
 
@@ -98,7 +98,7 @@ def test_a_status_that_cannot_be_read_is_not_taken_for_no_instance(hub: World) -
         return [500, {"Message": "Something went wrong", "ExceptionMessage": "storage is away"}]
 
     client._get_async_request = failing
-    with pytest.raises(RuntimeError, match="storage is away"):
+    with pytest.raises(HubUnavailable, match="storage is away"):
         asyncio.run(starters.start_once(client, "external_event", "A-1", None))
     assert not hub.instances
 
