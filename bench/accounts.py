@@ -68,7 +68,12 @@ async def upsert(account: Account, n: int) -> None:
 
 
 async def merge(account: Account, n: int) -> None:
-    status: Entity = {"PartitionKey": f"order-{n % 500}", "RowKey": "", "RuntimeStatus": "Running", "CustomStatus": "null"}
+    status: Entity = {
+        "PartitionKey": f"order-{n % 500}",
+        "RowKey": "",
+        "RuntimeStatus": "Running",
+        "CustomStatus": "null",
+    }
     await account.tables.write("BenchInstances", Write("upsert", status, "merge"))
 
 

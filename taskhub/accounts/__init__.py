@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import AsyncIterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Literal, Protocol
 
@@ -87,7 +87,7 @@ class Page:
 
 
 class Tables(Protocol):
-    """The table service of an account. Table names are case-insensitive."""
+    """The table service of an account. Table names are case-insensitive (but not on Azurite 3.35)."""
 
     async def create(self, table: str) -> bool:
         """Creates the table; False when it was there."""
@@ -274,7 +274,7 @@ class Blobs(Protocol):
         ...
 
     async def release_lease(self, container: str, name: str | None, lease_id: str) -> None:
-        """Frees the lease. Conflict: another id holds it."""
+        """Frees the lease. Conflict: that id does not hold it."""
         ...
 
     async def break_lease(self, container: str, name: str | None) -> None:
@@ -303,7 +303,6 @@ class Account:
     queues: Queues
     blobs: Blobs
     description: str = ""  # for messages to people: a path or an endpoint, never a key
-    _closers: list[object] = field(default_factory=list)
 
     async def close(self) -> None:
         """Lets go of files and connections; the account cannot be used afterwards."""

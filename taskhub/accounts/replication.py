@@ -138,8 +138,8 @@ def applied(account: EmbeddedAccount) -> dict[tuple[str, str], int]:
 def _apply_new(account: EmbeddedAccount, write: LoggedWrite) -> bool:
     db = account.engine.db
     noted = db.execute(
-        "INSERT INTO applied (service, unit, sequence) VALUES (?, ?, ?) ON CONFLICT DO UPDATE "
-        "SET sequence = excluded.sequence WHERE excluded.sequence > sequence",
+        "INSERT INTO applied (service, unit, sequence) VALUES (?, ?, ?) "
+        "ON CONFLICT (service, unit) DO UPDATE SET sequence = excluded.sequence WHERE excluded.sequence > sequence",
         (write.service, write.unit, write.sequence),
     )
     if noted.rowcount == 0:

@@ -1,5 +1,7 @@
 """A storage account in a SQLite file, or in memory: no server, several processes at once, durable against a kill.
 
+What was acknowledged survives the end of any process. A power cut may take the last moments, never the file.
+
 file       the schema, and what can be wrong with a file
 engine     operations of one turn of the event loop in one transaction
 arrivals   waiting for messages

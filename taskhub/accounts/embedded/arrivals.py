@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import sqlite3
 import time
 import weakref
 from collections.abc import Sequence
@@ -19,7 +20,7 @@ TICK_SECONDS = 0.025  # how often the file is asked whether somebody else wrote
 
 
 # Accounts of one file in one process wake each other at once, whatever the loop's time does.
-_OPEN: dict[str, weakref.WeakSet[Arrivals]] = {}
+_OPEN: weakref.WeakValueDictionary[str, weakref.WeakSet[Arrivals]] = weakref.WeakValueDictionary()
 
 
 class _Waiter:
@@ -58,10 +59,7 @@ class Arrivals:
         loop = asyncio.get_running_loop()
         deadline = loop.time() + timeout
         while True:
-            if self._tick is None or self._loop is not loop:
-                self._version = self._data_version()  # before looking: what is written afterwards counts as new
-            self._engine.check()
-            due, remaining = self._next_due(queues), deadline - loop.time()
+            due, remaining = self._look_once(loop, queues), deadline - loop.time()
             wait = remaining if due is None else min(remaining, (due - self._now()) / 1_000_000)
             if wait <= 0:
                 return
@@ -97,11 +95,20 @@ class Arrivals:
             return []
         return [kin for kin in self._kin if kin._loop is loop]
 
+    def _look_once(self, loop: asyncio.AbstractEventLoop, queues: Sequence[str]) -> int | None:
+        """When the first message of the queues is visible; raises what an operation would raise now."""
+        try:
+            if self._tick is None or self._loop is not loop:
+                self._version = self._data_version()  # before looking: what is written afterwards counts as new
+            self._engine.check()
+            return self._next_due(queues)
+        except sqlite3.Error as error:
+            raise self._engine.failure(error) from error
+
     def _now(self) -> int:
         return to_micros(self._engine.clock.now())
 
     def _next_due(self, queues: Sequence[str]) -> int | None:
-        """When the first message of the queues is visible."""
         execute = self._engine.db.execute
         rows = [execute("SELECT min(visible) FROM messages WHERE queue = ?", (queue,)).fetchone() for queue in queues]
         return min((row[0] for row in rows if row[0] is not None), default=None)
@@ -129,7 +136,12 @@ class Arrivals:
         self._tick = None
         if not self._waiters:
             return
-        version, now = self._data_version(), self._now()
+        now = self._now()
+        try:
+            version = self._data_version()
+        except sqlite3.Error:
+            self.wake_all()  # they meet the error themselves
+            return
         if version != self._version:
             self._version = version
             self.wake_all()

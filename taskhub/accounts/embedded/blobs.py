@@ -176,6 +176,7 @@ class EmbeddedBlobs:
 
 
 PUT_BLOB = (
-    "INSERT INTO blobs (container, name, etag, written, size, data) VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT DO UPDATE "
-    "SET etag = excluded.etag, written = excluded.written, size = excluded.size, data = excluded.data"
+    "INSERT INTO blobs (container, name, etag, written, size, data) VALUES (?, ?, ?, ?, ?, ?) "
+    "ON CONFLICT (container, name) DO UPDATE SET etag = excluded.etag, written = excluded.written, "
+    "size = excluded.size, data = excluded.data"
 )

@@ -106,7 +106,7 @@ class Engine:
 
     def _submit(self, work: Callable[..., T], arguments: tuple[Any, ...], writes: bool) -> asyncio.Future[T]:
         if self._closed:
-            raise AccountError(f"The storage account {self.description} is closed.")
+            raise self.failure(sqlite3.ProgrammingError())
         loop = asyncio.get_running_loop()
         future: asyncio.Future[T] = loop.create_future()
         self._waiting.append(_Operation(future, work, arguments, writes))
@@ -134,7 +134,7 @@ class Engine:
             self.db.execute("COMMIT")
         except sqlite3.Error as error:
             self._rollback()
-            raise self._failure(error) from error
+            raise self.failure(error) from error
         except UnicodeEncodeError as error:
             self._rollback()
             raise AccountError(f"{error.object[:40]!r} holds half of a character pair and cannot be kept.") from error
@@ -177,7 +177,10 @@ class Engine:
             self._run(batch, writes)
         except sqlite3.Error as error:
             self._rollback()
-            self._fail(batch, self._failure(error))
+            if "locked" in str(error):
+                self._try_again(batch)
+            else:
+                self._fail(batch, self.failure(error))
         except AccountError as error:
             self._rollback()
             self._fail(batch, error)
@@ -270,5 +273,8 @@ class Engine:
             f"The storage account {self.description} was locked by another process for {BUSY_SECONDS:.0f} seconds."
         )
 
-    def _failure(self, error: sqlite3.Error) -> AccountError:
+    def failure(self, error: sqlite3.Error) -> AccountError:
+        """Our error for one of SQLite's."""
+        if self._closed:
+            return AccountError(f"The storage account {self.description} is closed.")
         return AccountUnreachable(f"The storage account {self.description} fails: {error}.")

@@ -84,8 +84,11 @@ def _make_parents(path: Path) -> None:
 
 
 def _prepare(connection: sqlite3.Connection, path: str, name: str | None, replicated: bool, state: str) -> None:
-    # Reading the header first: neither a foreign file nor one of another version may be touched.
+    # Reading the header first: neither a foreign file nor one of another version may be touched. In one transaction,
+    # since another process may be creating the file.
+    connection.execute("BEGIN")
     _check_header(connection, path)
+    connection.execute("COMMIT")
     _switch_to_wal(connection)
     connection.execute("PRAGMA synchronous = NORMAL")
     connection.execute("PRAGMA cache_size = -65536")

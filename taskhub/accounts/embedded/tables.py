@@ -233,8 +233,8 @@ class EmbeddedTables:
 
 UPSERT = (
     "INSERT INTO entities (tab, pk, rk, etag, written, columns, dates) VALUES (?, ?, ?, ?, ?, ?, ?) "
-    "ON CONFLICT DO UPDATE SET etag = excluded.etag, written = excluded.written, columns = excluded.columns, "
-    "dates = excluded.dates"
+    "ON CONFLICT (tab, pk, rk) DO UPDATE SET etag = excluded.etag, written = excluded.written, "
+    "columns = excluded.columns, dates = excluded.dates"
 )
 
 

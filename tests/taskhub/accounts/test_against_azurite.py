@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import secrets
 import signal
-import socket
 import subprocess
 import sys
 from collections.abc import Awaitable
@@ -183,5 +182,3 @@ def test_an_account_carries_on_when_azurite_was_stopped_and_started_again(azurit
         process.wait(20)
 
     asyncio.run(scenario())
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", port))

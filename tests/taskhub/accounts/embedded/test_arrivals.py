@@ -18,6 +18,7 @@ import pytest
 
 from taskhub.accounts.embedded import EmbeddedAccount, open_embedded
 from taskhub.clock import ManualClock
+from taskhub.errors import AccountError
 
 ROOT = Path(__file__).resolve().parents[4]
 START = datetime(2026, 1, 1, tzinfo=timezone.utc)
@@ -184,3 +185,13 @@ async def test_a_put_of_another_process_ends_a_wait(tmp_path: Path) -> None:
     assert process.wait(20) == 0
     assert len(await account.queues.peek("q-1")) == 1
     await account.close()
+
+
+@pytest.mark.asyncio
+async def test_one_who_waits_on_an_account_that_is_closed_is_told() -> None:
+    account = await with_queue(open_embedded(":memory:"))
+    waiter = asyncio.ensure_future(account.queues.arrived(["q-1"], 3600))
+    await asyncio.sleep(0)
+    await account.close()
+    with pytest.raises(AccountError, match="closed"):
+        await asyncio.wait_for(waiter, 5)
