@@ -98,18 +98,19 @@ def order(context: df.DurableOrchestrationContext) -> Steps:
         told = yield from _tell(context, request, "We cannot ship your order and refund it.")
         return _ended("shipping_failed", shipped["reason"], undone, customer_told=told)
 
+    told = yield from _hand_over(context, request, f"Your order is on its way: {shipped['tracking_number']}.")
+    done = {"tracking_number": shipped["tracking_number"], "charge_id": paid["charge_id"], "total": total}
+    return _ended("completed", "", [], customer_told=told, **done)
+
+
+def _hand_over(context: df.DurableOrchestrationContext, request: dict[str, Any], text: str) -> Steps:
+    """The goods leave the stock, the customer is told; the answer is whether that worked."""
     for line in request["lines"]:
         yield context.call_entity(_stock_of(line), "ship", {"key": _reservation(context, line)})
     _report(context, "telling the customer")
-    told = yield from _tell(context, request, f"Your order is on its way: {shipped['tracking_number']}.")
+    told = yield from _tell(context, request, text)
     _report(context, "done")
-    return {
-        "status": "completed",
-        "tracking_number": shipped["tracking_number"],
-        "charge_id": paid["charge_id"],
-        "total": total,
-        "customer_told": told,
-    }
+    return told
 
 
 def _report(context: df.DurableOrchestrationContext, step: str) -> None:
