@@ -119,3 +119,9 @@ CATALOGUE = (
 def find(name: str) -> Workflow | None:
     """The workflow of that name, in any letters as the Durable extension matches them, or None."""
     return next((workflow for workflow in CATALOGUE if workflow.name == name.lower()), None)
+
+
+def table() -> str:
+    """The catalogue as the Markdown table that the README shows."""
+    rows = [f"| `{w.name}` | `POST /api/{w.route}` | {w.pattern} | {w.sentence} |" for w in CATALOGUE]
+    return "\n".join(["| Workflow | Start | Pattern | What it does |", "|---|---|---|---|", *rows])

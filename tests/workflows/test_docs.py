@@ -46,6 +46,12 @@ def test_the_catalogue_and_the_orchestrators_agree() -> None:
     assert names == FUNCTIONS["orchestrationTrigger"].keys() - {"etl_part"}
 
 
+def test_the_readme_s_table_has_a_row_for_every_workflow() -> None:
+    rows = workflows.table().splitlines()
+    assert len(rows) == 2 + len(workflows.CATALOGUE) and "| `order` | `POST /api/orders` |" in workflows.table()
+    assert all(row.count("|") == 5 for row in rows)
+
+
 def test_settings_in_code_example_and_page_are_the_same() -> None:
     code = "\n".join(path.read_text() for path in (ROOT / "workflows").glob("*.py"))
     read = set(re.findall(r'(?:settings\.text|settings\.required|Service)\(\s*"(\w+)"', code))
