@@ -117,7 +117,7 @@ class Partitions:
 
     async def _step_in_time(self) -> None:
         """A step that a storage which never answers cannot hold up for longer than a renewal may wait."""
-        limit = max(self._options.renew_seconds, 1)
+        limit = self._options.renew_seconds
         try:
             await asyncio.wait_for(self.step(), limit)
         except asyncio.TimeoutError:
@@ -151,10 +151,11 @@ class Partitions:
             await self._renew()
             await self._balance()
             await self._own()
+            await self._let_go()
         else:
             await _all(lease.release() for lease in self._intents)
+            await self._let_go()  # before renewing, which may never be answered
             await self._renew()
-        await self._let_go()
 
     async def _adopt(self) -> None:
         """Takes up the leases that this worker held before it was restarted."""
@@ -178,9 +179,8 @@ class Partitions:
 
     async def _let_go(self) -> None:
         """Releases the partitions that are stolen and drained."""
-        for index, intent in enumerate(self._intents):
-            if intent.token is None and index not in self._busy:
-                await self._ownerships[index].release()
+        drained = [index for index in range(len(self._intents)) if index not in self._busy]
+        await _all(self._ownerships[index].release() for index in drained if self._intents[index].token is None)
 
     # the balance between the workers
 
