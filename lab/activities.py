@@ -1,0 +1,168 @@
+"""Takes work items, runs the activities, and sends what came of them to the instances that wait."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+from collections.abc import Awaitable, Callable
+from datetime import timedelta
+from typing import Any
+
+from lab.deliveries import Deliveries, Delivery
+from lab.function_index import FunctionIndex
+from lab.shim import HTTP_ACTIVITY
+from lab.worker import FunctionInfo, InvocationFailed, Worker, WorkerGone
+from taskhub import messages
+from taskhub.accounts import MAX_GET
+from taskhub.clock import Clock
+from taskhub.errors import AccountUnreachable
+from taskhub.hub import TaskHub
+from taskhub.messages import Event, TaskMessage
+
+log = logging.getLogger("lab.activities")
+_CUT = "\n\n$OutOfProcData$:"
+
+
+class Activities:
+    """The work items of a hub, as many at once as the settings allow."""
+
+    def __init__(
+        self,
+        hub: TaskHub,
+        deliveries: Deliveries,
+        worker: Worker,
+        functions: FunctionIndex,
+        clock: Clock,
+        visibility: timedelta,
+        max_concurrent: int,
+        http_call: Callable[[str], Awaitable[str]],
+        binding: Callable[[FunctionInfo], str | None],
+    ) -> None:
+        self.hub = hub
+        self.deliveries = deliveries
+        self.worker = worker
+        self.functions = functions
+        self.clock = clock
+        self.visibility = visibility
+        self.http_call = http_call
+        self.binding = binding
+        self.max_concurrent = max_concurrent
+        self._running: set[asyncio.Task[None]] = set()
+        self._freed = asyncio.Event()
+
+    async def read(self, polling: float) -> None:
+        """Takes work items until it is cancelled; `polling` seconds at most between looks."""
+        queue = self.hub.names.workitems
+        while True:
+            free = self.max_concurrent - len(self._running)
+            if free <= 0:
+                self._freed.clear()
+                await self._freed.wait()
+                continue
+            try:
+                found = await self.deliveries.take(queue, min(free, MAX_GET), self.visibility)
+            except AccountUnreachable as error:
+                log.warning("%s cannot be read: %s", queue, error)
+                await asyncio.sleep(polling)
+                continue
+            for delivery in found:
+                task = asyncio.create_task(self._run(delivery))
+                self._running.add(task)
+                task.add_done_callback(self._done)
+            if not found:
+                await self.hub.account.queues.arrived([queue], polling)
+
+    def _done(self, task: asyncio.Task[None]) -> None:
+        self._running.discard(task)
+        self._freed.set()
+
+    async def finish(self, seconds: float) -> int:
+        """Waits for what is running; returns how many activities had to be left."""
+        if self._running:
+            await asyncio.wait(self._running, timeout=seconds)
+        left = len(self._running)
+        for task in list(self._running):
+            task.cancel()
+        return left
+
+    async def _run(self, delivery: Delivery) -> None:
+        task = delivery.task
+        try:
+            response = await self._response(task)
+            await self.hub.send(
+                TaskMessage(response, task.instance_id, task.execution_id, task.instance_id,
+                            task.execution_id or "", task.episode)  # fmt: skip
+            )
+            await self.deliveries.done(delivery)
+        except WorkerGone:
+            await self.deliveries.release(delivery)
+        except AccountUnreachable as error:
+            log.warning("%s: %s could not be reported (%s); it will run again.",
+                        task.instance_id, task.describe(), error)  # fmt: skip
+        except Exception as error:
+            log.exception("%s: %s failed in the host", task.instance_id, task.describe())
+            await self.deliveries.put_back(delivery, f"{type(error).__name__}: {error}")
+
+    async def _response(self, task: TaskMessage) -> Event:
+        name, number = task.event["Name"], task.event["EventId"]
+        try:
+            result = await self._invoke(name, _argument(task.event.get("Input")), task.instance_id)
+        except InvocationFailed as error:
+            friendly = error.text.split(_CUT, 1)[0]
+            return self._failed(number, name, f" {friendly}", error.stack)
+        except HttpCallFailed as error:
+            return self._failed(number, name, str(error), "", error.class_name)
+        return messages.event(messages.TASK_COMPLETED, self.clock.now(), TaskScheduledId=number, Result=result)
+
+    async def _invoke(self, name: str, argument: Any, instance_id: str) -> str | None:
+        if name == HTTP_ACTIVITY:
+            try:
+                return await self.http_call(json.dumps(argument))
+            except Exception as error:
+                raise HttpCallFailed(str(error)) from error
+        function = self.functions.activity(name)
+        if function is None:
+            raise InvocationFailed(self.functions.no_activity(name))
+        text = argument if isinstance(argument, str) or argument is None else json.dumps(argument)
+        return await self.worker.activity(function.name, text, instance_id, self.binding(function))
+
+    def _failed(
+        self, number: int, name: str, message: str, stack: str, class_name: str = "System.Exception"
+    ) -> Event:
+        return messages.event(
+            messages.TASK_FAILED, self.clock.now(),
+            TaskScheduledId=number,
+            Reason=f"Activity function '{name}' failed: {message}" if name != HTTP_ACTIVITY else message,
+            Details=details(message, stack, class_name),
+            FailureDetails=None,
+        )  # fmt: skip
+
+
+class HttpCallFailed(Exception):
+    """A call_http that got no answer."""
+
+    class_name = "System.Net.Http.HttpRequestException"
+
+
+def details(message: str, stack: str, class_name: str = "System.Exception") -> str:
+    """A failure as the JSON of the .NET exception that the extension would store."""
+    return json.dumps(
+        {
+            "$type": f"{class_name}, System.Private.CoreLib", "ClassName": class_name, "Message": message,
+            "Data": None, "InnerException": None, "HelpURL": None, "StackTraceString": stack or None,
+            "RemoteStackTraceString": None, "RemoteStackIndex": 0, "ExceptionMethod": None,
+            "HResult": -2146233088, "Source": None, "WatsonBuckets": None,
+        },
+        ensure_ascii=False, separators=(",", ":"),
+    )  # fmt: skip
+
+
+def _argument(stored: str | None) -> Any:
+    """The one argument of an activity, from the array that the extension stores."""
+    if stored is None:
+        return None
+    arguments = json.loads(stored)
+    return arguments[0] if isinstance(arguments, list) and arguments else None
+
+

@@ -1,0 +1,143 @@
+"""Queue messages in this host's hands: taken, kept invisible while worked on, then deleted or put back."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from dataclasses import dataclass
+from datetime import timedelta
+
+from taskhub.accounts import QueueMessage
+from taskhub.clock import Clock
+from taskhub.errors import AccountError, AccountUnreachable, NotFound, Undecodable
+from taskhub.hub import TaskHub
+from taskhub.messages import TaskMessage
+
+log = logging.getLogger("lab.hub")
+MAX_PUT_BACK_SECONDS = 600
+POISON_DEQUEUES = 10
+
+
+@dataclass(eq=False)
+class Delivery:
+    """One message in hand."""
+
+    queue: str
+    message: QueueMessage  # with the current pop receipt
+    task: TaskMessage
+
+    @property
+    def dequeue_count(self) -> int:
+        return self.message.dequeue_count
+
+
+class Deliveries:
+    """Takes messages of a hub and answers for them until they are deleted or put back."""
+
+    def __init__(self, hub: TaskHub, clock: Clock) -> None:
+        self.hub = hub
+        self.clock = clock
+        self._in_hand: dict[str, tuple[Delivery, timedelta]] = {}
+        self.poison: dict[str, str] = {}  # message id -> description, of those that came back too often
+
+    @property
+    def count(self) -> int:
+        """How many messages are in hand."""
+        return len(self._in_hand)
+
+    async def take(self, queue: str, count: int, visibility: timedelta) -> list[Delivery]:
+        """Up to `count` visible messages of a queue; unreadable ones are put back with growing delay."""
+        found = []
+        for message in await self.hub.account.queues.get(queue, count, visibility):
+            if message.id in self._in_hand:  # visible again before its time was renewed: it is being worked on
+                delivery, _ = self._in_hand[message.id]
+                delivery.message = message
+                continue
+            try:
+                task = await self.hub.read(message)
+            except (Undecodable, NotFound) as error:
+                await self._put_back_unreadable(queue, message, error)
+                continue
+            delivery = Delivery(queue, message, task)
+            self._in_hand[message.id] = (delivery, visibility)
+            found.append(delivery)
+        return found
+
+    async def _put_back_unreadable(self, queue: str, message: QueueMessage, error: Exception) -> None:
+        delay = self._delay(message.dequeue_count)
+        if message.dequeue_count >= POISON_DEQUEUES:
+            self.poison[message.id] = f"{queue}: {error}"
+        log.error(
+            "A message in %s cannot be read (%s); it was dequeued %d times and is put back for %d s.",
+            queue, error, message.dequeue_count, delay.total_seconds(),
+        )  # fmt: skip
+        try:
+            await self.hub.account.queues.update(queue, message, delay)
+        except NotFound:
+            pass
+
+    @staticmethod
+    def _delay(dequeue_count: int) -> timedelta:
+        return timedelta(seconds=min(2 ** min(dequeue_count, 10), MAX_PUT_BACK_SECONDS))
+
+    async def done(self, delivery: Delivery) -> None:
+        """Deletes a message that has been dealt with."""
+        self._in_hand.pop(delivery.message.id, None)
+        self.poison.pop(delivery.message.id, None)
+        try:
+            await self.hub.account.queues.delete(delivery.queue, delivery.message)
+        except NotFound:
+            log.warning("%s came back while it was worked on.", delivery.task.describe())
+
+    async def put_back(self, delivery: Delivery, why: str) -> None:
+        """Gives a message back for a while that doubles with every try (abandons it, as the platform says)."""
+        delay = self._delay(delivery.dequeue_count)
+        task = delivery.task
+        level = logging.DEBUG
+        if delivery.dequeue_count >= POISON_DEQUEUES:
+            self.poison[delivery.message.id] = f"{task.instance_id}: {task.describe()}: {why}"
+            level = logging.WARNING
+        log.log(
+            level, "%s: %s is put back for %d s after %d tries: %s.",
+            task.instance_id, task.describe(), delay.total_seconds(), delivery.dequeue_count, why,
+        )  # fmt: skip
+        await self._show_after(delivery, delay)
+
+    async def release(self, delivery: Delivery) -> None:
+        """Gives a message back at once, for another host."""
+        await self._show_after(delivery, timedelta(0))
+
+    async def release_all(self) -> int:
+        """Gives back everything in hand; returns how many messages that were."""
+        waiting = [delivery for delivery, _ in self._in_hand.values()]
+        await asyncio.gather(*(self.release(delivery) for delivery in waiting), return_exceptions=True)
+        return len(waiting)
+
+    async def _show_after(self, delivery: Delivery, delay: timedelta) -> None:
+        self._in_hand.pop(delivery.message.id, None)
+        try:
+            await self.hub.account.queues.update(delivery.queue, delivery.message, delay)
+        except NotFound:
+            pass
+
+    async def renew(self) -> None:
+        """Keeps what is in hand invisible, for ever; a message is renewed when half of its time is over."""
+        while True:
+            shortest = min((visibility for _, visibility in self._in_hand.values()), default=timedelta(seconds=3))
+            await asyncio.sleep(max(0.2, min(3.0, shortest.total_seconds() / 6)))
+            try:
+                await self._renew_due()
+            except AccountUnreachable as error:
+                log.warning("Messages in hand could not be renewed: %s", error)
+
+    async def _renew_due(self) -> None:
+        now = self.clock.now()
+        for delivery, visibility in list(self._in_hand.values()):
+            if delivery.message.next_visible - now > visibility / 2 or delivery.message.id not in self._in_hand:
+                continue
+            try:
+                delivery.message = await self.hub.account.queues.update(delivery.queue, delivery.message, visibility)
+            except AccountUnreachable:
+                raise
+            except AccountError:  # somebody else has it now; what we do with it will be refused where it matters
+                self._in_hand.pop(delivery.message.id, None)

@@ -1,0 +1,438 @@
+"""Takes the control queues' messages, has each instance's turn played, and applies what came of it.
+
+The order of storage writes is the platform's: blobs, outgoing messages, the history (which commits), the Instances
+row, and at last the deletion of the incoming messages. Whether a message is accepted, put back or dropped follows
+OrchestrationSessionManager and AzureStorageOrchestrationService of provider 1.17.5.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections import OrderedDict
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import timedelta
+
+from lab.deliveries import POISON_DEQUEUES, Deliveries, Delivery
+from lab.entities import Entities
+from lab.episodes import Episodes, Kept, Turn
+from lab.runtime_state import Execution, new_execution_id, row_columns
+from lab.shim import Scheduled
+from taskhub import messages
+from taskhub.accounts import MAX_GET, Row
+from taskhub.clock import Clock
+from taskhub.errors import AccountUnreachable, Conflict, NotFound, PreconditionFailed, Undecodable
+from taskhub.history import History, is_entity_id
+from taskhub.hub import TaskHub
+from taskhub.messages import TaskMessage
+
+log = logging.getLogger("lab.orchestrations")
+COMPLETIONS = frozenset(
+    {
+        messages.TASK_COMPLETED, messages.TASK_FAILED, messages.SUB_COMPLETED, messages.SUB_FAILED,
+        messages.TIMER_FIRED,
+    }  # fmt: skip
+)
+OUT_OF_ORDER_TRIES = 5
+CACHED_EVENTS = 400_000
+ROW_WAITS = (0.005, 0.02, 0.05, 0.1, 0.2)  # seconds in which a client's row may follow its message
+
+
+class StaleHistory(Exception):
+    """Somebody else wrote this history meanwhile."""
+
+
+@dataclass(eq=False)
+class Session:
+    """One instance this host works on: what arrived for it, and what is known of it."""
+
+    instance_id: str
+    inbox: list[Delivery] = field(default_factory=list)
+    history: History | None = None
+    kept: Kept | None = None
+    working: bool = False
+
+
+class Orchestrations:
+    """All instances of the partitions that this host owns."""
+
+    def __init__(
+        self,
+        hub: TaskHub,
+        deliveries: Deliveries,
+        episodes: Episodes,
+        entities: Entities,
+        clock: Clock,
+        visibility: timedelta,
+        max_concurrent: int,
+        buffer: int = 256,
+    ) -> None:
+        self.hub = hub
+        self.deliveries = deliveries
+        self.episodes = episodes
+        self.entities = entities
+        self.clock = clock
+        self.visibility = visibility
+        self.buffer = buffer
+        self._slots = asyncio.Semaphore(max_concurrent)
+        self._sessions: OrderedDict[str, Session] = OrderedDict()
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._cached_events = 0
+        self._room = asyncio.Event()
+
+    # taking messages
+
+    async def read(self, queue: str, polling: float) -> None:
+        """Takes the messages of one control queue until it is cancelled; `polling` seconds at most between looks."""
+        while True:
+            while self.deliveries.count >= self.buffer:
+                self._room.clear()
+                await self._room.wait()
+            try:
+                found = await self.deliveries.take(queue, MAX_GET, self.visibility)
+            except AccountUnreachable as error:
+                log.warning("%s cannot be read: %s", queue, error)
+                await asyncio.sleep(polling)
+                continue
+            for delivery in found:
+                self.deliver(delivery)
+            if not found:
+                await self.hub.account.queues.arrived([queue], polling)
+
+    def deliver(self, delivery: Delivery) -> None:
+        """Puts a message into its instance's inbox and sees to it that somebody looks there."""
+        instance_id = delivery.task.instance_id
+        session = self._sessions.get(instance_id)
+        if session is None:
+            session = self._sessions[instance_id] = Session(instance_id)
+        self._sessions.move_to_end(instance_id)
+        session.inbox.append(delivery)
+        if not session.working:
+            session.working = True
+            task = asyncio.create_task(self._serve(session))
+            self._tasks.add(task)
+            task.add_done_callback(self._tasks.discard)
+
+    def busy_queues(self) -> set[str]:
+        """The control queues of which instances are being worked on."""
+        return {self.hub.names.control_queue(session.instance_id) for session in self._sessions.values()
+                if session.working}  # fmt: skip
+
+    def forget(self, queues: set[str]) -> None:
+        """Drops what is remembered of the instances of control queues that this host no longer owns."""
+        for session in list(self._sessions.values()):
+            if self.hub.names.control_queue(session.instance_id) in queues:
+                self._drop_memory(session)
+                if not session.working:
+                    del self._sessions[session.instance_id]
+
+    async def finish(self) -> None:
+        """Waits until no instance is being worked on."""
+        while self._tasks:
+            await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    # serving one instance
+
+    async def _serve(self, session: Session) -> None:
+        try:
+            while session.inbox:
+                async with self._slots:
+                    batch, session.inbox = session.inbox, []
+                    await self._take_turn(session, batch)
+                self._room.set()
+        finally:
+            session.working = False
+            self._trim(session)
+
+    async def _take_turn(self, session: Session, batch: list[Delivery]) -> None:
+        try:
+            for attempt in (1, 2):
+                try:
+                    await self._process(session, batch)
+                    return
+                except StaleHistory:
+                    self._drop_memory(session)
+                    if attempt == 2:
+                        raise
+        except AccountUnreachable as error:
+            log.warning("%s: the account does not answer (%s); the work is taken up again later.",
+                        session.instance_id, error)  # fmt: skip
+            self._drop_memory(session)
+            await self._put_all_back(batch, "the account does not answer")
+        except StaleHistory:
+            log.warning("%s is being worked on elsewhere.", session.instance_id)
+            await self._put_all_back(batch, "its history was written by somebody else")
+        except Exception as error:
+            # A broken instance must not stop the others: it keeps its messages, and says why each time they return.
+            log.exception("An unexpected failure occurred while processing instance %s: %s",
+                          session.instance_id, error)  # fmt: skip
+            self._drop_memory(session)
+            await self._put_all_back(batch, f"{type(error).__name__}: {error}")
+
+    async def _put_all_back(self, batch: Sequence[Delivery], why: str) -> None:
+        try:
+            await asyncio.gather(*(self.deliveries.put_back(delivery, why) for delivery in batch))
+        except AccountUnreachable:
+            pass  # they come back by themselves when their time is over
+
+    async def _process(self, session: Session, batch: list[Delivery]) -> None:
+        remaining = list(batch)
+        while remaining:
+            history = await self._history(session)
+            group, remaining = self._split(remaining, history)
+            if is_entity_id(session.instance_id):
+                await self._entity_turn(session, history, group)
+            else:
+                await self._orchestration_turn(session, history, group)
+            del batch[:]
+            batch.extend(remaining)
+
+    async def _history(self, session: Session) -> History:
+        if session.history is None:
+            try:
+                session.history = await self.hub.read_history(session.instance_id)
+            except (NotFound, Undecodable) as error:
+                raise Undecodable(f"its history cannot be read: {error}") from error
+            self._cached_events += len(session.history.events)
+        return session.history
+
+    @staticmethod
+    def _split(batch: list[Delivery], history: History) -> tuple[list[Delivery], list[Delivery]]:
+        """The messages of the first execution in the batch (those without one join it), and the rest."""
+        execution_id: str | None = None
+        group, rest = [], []
+        for delivery in batch:
+            wanted = delivery.task.execution_id
+            if wanted is None or execution_id is None or wanted == execution_id:
+                execution_id = execution_id or wanted
+                group.append(delivery)
+            else:
+                rest.append(delivery)
+        return group, rest
+
+    async def _orchestration_turn(self, session: Session, history: History, group: list[Delivery]) -> None:
+        execution_id = next((item.task.execution_id for item in group if item.task.execution_id), history.execution_id)
+        known = history.execution_id == execution_id
+        past = list(history.events) if known else []
+        accepted = await self._acceptable(group, history, execution_id, past)
+        if not accepted or execution_id is None:
+            return
+        execution = Execution(session.instance_id, execution_id, past)
+        execution.new.append(messages.event(messages.ORCHESTRATOR_STARTED, self.clock.now()))
+        execution.new.extend(dict(item.task.event) for item in accepted)
+        if not execution.has_started:
+            await self._drop(accepted, "Invalid history (may have been overwritten by a newer instance)")
+            return
+        turn, kept = await self.episodes.turn(execution, session.kept if known else None)
+        await self._commit(session, history, turn, known)
+        session.kept = kept
+        await asyncio.gather(*(self.deliveries.done(item) for item in accepted))
+
+    # acceptance
+
+    async def _acceptable(
+        self, group: list[Delivery], history: History, execution_id: str | None, past: list[messages.Event]
+    ) -> list[Delivery]:
+        """The messages that take part in the turn; the others are put back or dropped, each for its reason."""
+        started = any(event["EventType"] == messages.EXECUTION_STARTED for event in past[:3]) or bool(past)
+        accepted: list[Delivery] = []
+        for item in group:
+            if item.task.kind == messages.EXECUTION_STARTED:
+                if past:
+                    await self._drop([item], "Duplicate start event")
+                elif await self._start_counts(item):
+                    accepted.insert(0, item)
+                    started = True
+            else:
+                accepted.append(item)
+        if not started:
+            await self._without_start(accepted)
+            return []
+        if history.is_terminal and past:
+            await self._drop(accepted, "Instance is Completed")
+            return []
+        known = {event["EventId"] for event in past}
+        return [item for item in accepted if await self._in_order(item, known, history)]
+
+    async def _start_counts(self, item: Delivery) -> bool:
+        """Whether a top-level start is the one the Instances row speaks of (a child's start needs no row)."""
+        task = item.task
+        if task.event.get("ParentInstance"):
+            return True
+        row = await self._row_for(task)
+        if row is not None and row.entity.get("ExecutionId") in (None, task.execution_id):
+            return True
+        if row is not None and self._is_newer(row, item):
+            await self._drop([item], "Redundant start event")
+        elif item.dequeue_count >= POISON_DEQUEUES:
+            await self._drop([item], "Start event without an instance")
+        else:
+            await self.deliveries.put_back(item, "the hub has no row for this start")
+        return False
+
+    async def _row_for(self, task: TaskMessage) -> Row | None:
+        row = await self.hub.read_row(task.instance_id)
+        for pause in ROW_WAITS:
+            if row is not None and row.entity.get("ExecutionId") in (None, task.execution_id):
+                break
+            # The client writes its message first and its row right after it.
+            await asyncio.sleep(pause)
+            row = await self.hub.read_row(task.instance_id)
+        return row
+
+    @staticmethod
+    def _is_newer(row: Row, item: Delivery) -> bool:
+        """Whether the row belongs to a later start than the message."""
+        entity, event = row.entity, item.task.event
+        if entity.get("Generation") != event.get("Generation"):
+            return False
+        created = entity.get("CreatedTime")
+        if created is None or isinstance(created, (str, int, float)):
+            return False
+        is_pending = entity.get("RuntimeStatus") == "Pending"
+        return is_pending and created < messages.parse_timestamp(event["Timestamp"])
+
+    async def _without_start(self, items: Sequence[Delivery]) -> None:
+        for item in items:
+            if item.task.kind in COMPLETIONS and item.dequeue_count <= OUT_OF_ORDER_TRIES:
+                await self.deliveries.put_back(item, "it was received out of order")
+            else:
+                await self._drop([item], "No such instance")
+
+    async def _in_order(self, item: Delivery, known: set[int], history: History) -> bool:
+        if item.task.kind not in COMPLETIONS:
+            return True
+        event = item.task.event
+        number = event.get("TaskScheduledId", event.get("TimerId"))
+        if number in known:
+            return True
+        # 1.17.5 takes a message that is older than the last checkpoint as in order.
+        if history.checkpoint_time is not None and item.message.inserted < history.checkpoint_time:
+            return True
+        await self.deliveries.put_back(item, "it was received out of order")
+        return False
+
+    async def _drop(self, items: Sequence[Delivery], why: str) -> None:
+        for item in items:
+            log.info("%s: Discarding %s: %s", item.task.instance_id, item.task.describe(), why)
+            await self.deliveries.done(item)
+
+    # applying
+
+    async def _commit(self, session: Session, history: History, turn: Turn, known: bool) -> None:
+        execution = turn.execution
+        episodes = {source.execution_id: source.episode for source, _ in turn.scheduled}
+        await asyncio.gather(
+            *(self._send(source, action, episodes[source.execution_id]) for source, action in turn.scheduled),
+            self._tell_parent(turn),
+        )
+        begins_anew = not known or turn.generations > 0
+        start = 0 if begins_anew else len(execution.past)
+        before = len(history.events)
+        old_blobs = list(history.blobs) if begins_anew else []
+        try:
+            blobs = await self.hub.append_history(history, execution.new, execution.execution_id, start)
+        except (Conflict, PreconditionFailed, NotFound) as error:
+            raise StaleHistory(str(error)) from error
+        self._cached_events += len(history.events) - before
+        addresses = {name: self.hub.large.url(blob) for name, blob in blobs.items()}
+        await self.hub.merge_row(session.instance_id, row_columns(execution, turn.custom_status, addresses))
+        for blob in old_blobs:
+            await self.hub.account.blobs.delete(self.hub.large.container, blob)
+
+    async def _send(self, source: Execution, action: Scheduled, episode: int) -> None:
+        now, delay = self.clock.now(), timedelta(0)
+        target, execution_id = source.instance_id, source.execution_id if action.kind != "event" else None
+        if action.kind == "child":
+            await self._start_child(source, action, episode)
+            return
+        if action.kind == "timer":
+            event = messages.event(messages.TIMER_FIRED, now, TimerId=action.id, FireAt=action.fire_at)
+            delay = max(messages.parse_timestamp(action.fire_at) - now, delay)
+        elif action.kind == "activity":
+            event = messages.event(
+                messages.TASK_SCHEDULED, now, action.id,
+                Name=action.name, Version="", Input=action.input, ParentTraceContext=None,
+            )  # fmt: skip
+        else:
+            event = messages.event(
+                messages.EVENT_RAISED, now, Name=action.name, Input=action.input, ParentTraceContext=None
+            )
+            target = action.instance_id
+        is_work = action.kind == "activity"
+        await self.hub.send(
+            TaskMessage(event, target, execution_id, source.instance_id, source.execution_id, episode, is_work), delay
+        )
+
+    async def _start_child(self, source: Execution, action: Scheduled, episode: int) -> None:
+        execution_id = new_execution_id()
+        event = messages.execution_started(
+            self.clock.now(), action.instance_id, execution_id, action.name, action.input, generation=None,
+            parent={
+                "Name": source.name, "InstanceId": source.instance_id, "ExecutionId": source.execution_id,
+                "TaskScheduleId": action.id,
+            },
+        )  # fmt: skip
+        await self.hub.send(
+            TaskMessage(event, action.instance_id, execution_id, source.instance_id, source.execution_id, episode,
+                        with_context=True)  # fmt: skip
+        )
+
+    async def _tell_parent(self, turn: Turn) -> None:
+        parent, outcome = turn.execution.parent, turn.outcome
+        if parent is None or outcome is None or outcome.status == "ContinuedAsNew":
+            return
+        number = parent["TaskScheduleId"]
+        if outcome.status == "Completed":
+            event = messages.event(
+                messages.SUB_COMPLETED, self.clock.now(), TaskScheduledId=number, Result=outcome.result
+            )
+        else:
+            event = messages.event(
+                messages.SUB_FAILED, self.clock.now(),
+                TaskScheduledId=number, Reason=outcome.result, Details=outcome.details, FailureDetails=None,
+            )  # fmt: skip
+        target = parent["OrchestrationInstance"]
+        await self.hub.send(
+            TaskMessage(event, target["InstanceId"], target["ExecutionId"], turn.execution.instance_id,
+                        turn.execution.execution_id, turn.execution.episode)  # fmt: skip
+        )
+
+    # entities
+
+    async def _entity_turn(self, session: Session, history: History, group: list[Delivery]) -> None:
+        turn = await self.entities.turn(session.instance_id, history, [item.task for item in group])
+        if turn is not None:
+            await asyncio.gather(*(self.hub.send(message) for message in turn.outgoing))
+            try:
+                await self.hub.append_history(history, turn.execution.new, turn.execution.execution_id, 0)
+            except (Conflict, PreconditionFailed, NotFound) as error:
+                raise StaleHistory(str(error)) from error
+            await self.hub.merge_row(session.instance_id, row_columns(turn.execution, turn.status))
+        await asyncio.gather(*(self.deliveries.done(item) for item in group))
+
+    # memory
+
+    def _drop_memory(self, session: Session) -> None:
+        if session.history is not None:
+            self._cached_events -= len(session.history.events)
+            session.history = None
+        if session.kept is not None:
+            session.kept = None
+            self.episodes.worker.forget(session.instance_id)
+
+    def _trim(self, session: Session) -> None:
+        """Forgets finished instances, and the longest unused ones when too much is remembered."""
+        if session.history is not None and (session.history.is_terminal or not session.history.events):
+            self._drop_memory(session)
+            if not session.working:
+                self._sessions.pop(session.instance_id, None)
+        if self._cached_events <= CACHED_EVENTS:
+            return
+        for other in list(self._sessions.values()):
+            if not other.working:
+                self._drop_memory(other)
+                del self._sessions[other.instance_id]
+            if self._cached_events <= CACHED_EVENTS // 2:
+                return
