@@ -27,7 +27,6 @@ NAME = "etl"
 UPLOAD_LIMIT_BYTES = 100 * 1024 * 1024
 ROWS_PER_PART = 5_000
 PARTS_AT_ONCE = 4
-REASONS_SHOWN = 20
 CONTENT_TYPES = {"text/csv": "csv", "application/x-ndjson": "jsonl", "application/jsonl": "jsonl"}
 
 
@@ -188,22 +187,13 @@ def load_etl(load: Load) -> dict[str, Any]:
     clearing up must not replace the result by less.
     """
     store = blobs.container()
-    good = [row for part in load["parts"] for row in etl_rows.from_lines(store.get(part["good"]))]
-    bad = [row for part in load["parts"] for row in etl_rows.from_lines(store.get(part["bad"]))]
-    good, repeated = etl_rows.first_of_each(good)
-    bad = sorted([*bad, *repeated], key=lambda row: int(row["line"]))
-    store.put(f"etl/{load['instance']}/good.jsonl", etl_rows.to_lines(good))
-    store.put(f"etl/{load['instance']}/bad.jsonl", etl_rows.to_lines(bad))
-    return {
-        "status": "loaded",
-        "rows": len(good) + len(bad),
-        "good": len(good),
-        "bad": len(bad),
-        "total_cents": sum(row["cents"] for row in good),
-        "reasons": [{"line": row["line"], "reason": row["reason"]} for row in bad[:REASONS_SHOWN]],
-        "good_rows": _link(load["instance"], "good.jsonl"),
-        "bad_rows": _link(load["instance"], "bad.jsonl"),
-    }
+    whole = etl_rows.Whole()
+    for part in load["parts"]:
+        whole.add(store.get(part["good"]), store.get(part["bad"]))
+    store.put(f"etl/{load['instance']}/good.jsonl", b"".join(whole.good))
+    store.put(f"etl/{load['instance']}/bad.jsonl", b"".join(whole.bad))
+    links = {f"{kind}_rows": _link(load["instance"], f"{kind}.jsonl") for kind in ("good", "bad")}
+    return {"status": "loaded", **whole.summary(), **links}
 
 
 def _link(instance_id: str, file: str) -> str:

@@ -17,6 +17,7 @@ COLUMNS = ("id", "name", "email", "amount", "country")
 EMAIL = re.compile(r"[^@\s]+@[^@\s]+\.[^@\s]+")
 COUNTRY = re.compile(r"[A-Z]{2}")
 MOST_LINES_OF_A_RECORD = 100
+REASONS_SHOWN = 20
 MOST_CENTS = Decimal(10) ** 12
 BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 
@@ -155,9 +156,13 @@ def _cents(text: str) -> int | None:
     return int(amount)
 
 
-def first_of_each(good: Iterable[dict[str, Any]]) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
-    """The rows whose customer id has not come before, and the others as bad rows that say which line had it first."""
-    first: dict[str, int] = {}
+def first_of_each(
+    good: Iterable[dict[str, Any]], first: dict[str, int]
+) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+    """The rows whose customer id has not come before, and the others as bad rows that say which line had it first.
+
+    `first` holds the line of each id so far, and is added to.
+    """
     kept: list[dict[str, Any]] = []
     repeated: list[dict[str, Any]] = []
     for row in good:
@@ -178,3 +183,31 @@ def to_lines(values: Iterable[dict[str, Any]]) -> bytes:
 def from_lines(content: bytes) -> list[dict[str, Any]]:
     """The values of JSON lines."""
     return [json.loads(line) for line in content.decode().split("\n") if line]
+
+
+class Whole:
+    """The parts of one source put together in order, one part in memory at a time as values."""
+
+    def __init__(self) -> None:
+        self.good: list[bytes] = []
+        self.bad: list[bytes] = []
+        self._first: dict[str, int] = {}
+        self._counts = {"rows": 0, "good": 0, "bad": 0, "total_cents": 0}
+        self._reasons: list[dict[str, Any]] = []
+
+    def add(self, good_lines: bytes, bad_lines: bytes) -> None:
+        """Adds the next part; a customer who came before moves to the bad rows."""
+        good, repeated = first_of_each(from_lines(good_lines), self._first)
+        bad = sorted([*from_lines(bad_lines), *repeated], key=lambda row: int(row["line"]))
+        self.good.append(to_lines(good))
+        self.bad.append(to_lines(bad))
+        self._counts["rows"] += len(good) + len(bad)
+        self._counts["good"] += len(good)
+        self._counts["bad"] += len(bad)
+        self._counts["total_cents"] += sum(row["cents"] for row in good)
+        room = max(0, REASONS_SHOWN - len(self._reasons))
+        self._reasons += [{"line": row["line"], "reason": row["reason"]} for row in bad[:room]]
+
+    def summary(self) -> dict[str, Any]:
+        """The counts, the sum and the first reasons."""
+        return {**self._counts, "reasons": self._reasons}

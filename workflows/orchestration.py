@@ -1,6 +1,7 @@
 """What orchestrators share: the type of their steps, an inbox that loses no event, and timers that can be cancelled."""
 
 import json
+import re
 from collections import deque
 from collections.abc import Generator
 from datetime import datetime, timedelta
@@ -52,7 +53,9 @@ def iso(moment: datetime) -> str:
 
 def from_iso(text: str) -> datetime:
     """The moment that `iso` wrote, or any ISO 8601 text with a zone; raises ValueError otherwise."""
-    moment = datetime.fromisoformat(text.strip().upper().replace("Z", "+00:00"))
+    # Python 3.10 wants three or six digits after the point; .NET writes seven.
+    text = re.sub(r"\.(\d+)", lambda digits: "." + digits[1][:6].ljust(6, "0"), text.strip().upper())
+    moment = datetime.fromisoformat(text.replace("Z", "+00:00"))
     if moment.tzinfo is None:
         raise ValueError("needs a zone, such as Z")
     return moment

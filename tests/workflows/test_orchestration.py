@@ -96,5 +96,7 @@ def test_times_are_written_and_read_in_utc() -> None:
     moment = datetime(2026, 1, 31, 12, 0, 0, 5, tzinfo=timezone.utc)
     assert orchestration.from_iso(orchestration.iso(moment)) == moment
     assert orchestration.from_iso("2026-01-31t13:00:00+01:00") == datetime(2026, 1, 31, 12, tzinfo=timezone.utc)
+    assert orchestration.from_iso("2026-01-31T12:00:00.1234567Z").microsecond == 123456
+    assert orchestration.from_iso("2026-01-31T12:00:00.5Z").microsecond == 500_000
     with pytest.raises(ValueError):
         orchestration.from_iso("2026-01-31T12:00:00")
