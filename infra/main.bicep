@@ -91,6 +91,9 @@ param deployerAddresses array = []
 @description('Optional. Address that clients know, for status links. Empty: Front Door\'s if deployed, else the address of the request.')
 param publicBaseUrl string = ''
 
+@description('Optional. Settings of the workflows (PAYMENT_URL and so on). A provision replaces all settings, so they belong here.')
+param workflowSettings object = {}
+
 @description('Optional. Creates a Front Door with priority routing to both regions.')
 param deployFrontDoor bool = false
 
@@ -222,6 +225,7 @@ module primaryRegion 'modules/region.bicep' = {
     vaultUri: vaultUri
     journalAccountId: journalId
     journalAccountName: deployJournal ? journalName : ''
+    workflowSettings: workflowSettings
     publicBaseUrl: baseUrl
     frontDoorId: frontDoorId
     deployerAddresses: deployerAddresses
@@ -257,6 +261,7 @@ module standbyRegion 'modules/region.bicep' = {
     vaultUri: vaultUri
     journalAccountId: journalId
     journalAccountName: deployJournal ? journalName : ''
+    workflowSettings: workflowSettings
     publicBaseUrl: baseUrl
     frontDoorId: frontDoorId
     deployerAddresses: deployerAddresses

@@ -16,6 +16,7 @@ from infra.checks.modules import arguments
 from infra.checks.syntax import parse, plain_string
 
 SET_BY_AZD = {"AZURE_ENV_NAME", "AZURE_LOCATION", "AZURE_SUBSCRIPTION_ID", "AZURE_TENANT_ID", "AZURE_PRINCIPAL_ID"}
+ONLY_LOCAL = {"AzureWebJobsStorage", "BLOB_DIRECTORY"}
 VARIABLE = re.compile(r"\$\{(\w+)(?:=[^}]*)?\}")
 QUOTED_NAME = re.compile(r'"((?:AZURE|SERVICE|STORAGE|TASK|JOURNAL|ACTIVE|DEPLOY|FENCED)_[A-Z_]+)"')
 
@@ -77,7 +78,7 @@ def parameters(tree: Tree) -> Iterator[str]:
         if param.value is None and name not in tree.parameters:
             yield f"main.parameters.json does not set the required {name}"
     for name, row in tree.parameters.items():
-        default = re.fullmatch(r"\$\{\w+=([^}]*)\}", row["value"])
+        default = re.fullmatch(r"\$\{\w+=(.*)\}", row["value"])
         if default and name in known and known[name].value is not None:
             yield from _same_default(tree, name, default.group(1))
 
@@ -133,7 +134,18 @@ def documented(tree: Tree) -> Iterator[str]:
             yield f"docs/deploy.md does not explain {name}"
 
 
+def settings(tree: Tree) -> Iterator[str]:
+    """Every setting that the app reads is set by the templates, or explained as one of the workflows' own."""
+    template = (tree.root / "infra" / "modules" / "function-app.bicep").read_text()
+    page = (tree.root / "docs" / "deploy.md").read_text() if (tree.root / "docs" / "deploy.md").is_file() else ""
+    example = json.loads((tree.root / "local.settings.json.example").read_text())["Values"]
+    for name in sorted(example.keys() - ONLY_LOCAL):
+        if f"  {name}:" not in template and f"  {name}__" not in template and f"`{name}`" not in page:
+            yield f"{name} is in local.settings.json.example, but neither set in Azure nor explained in docs/deploy.md"
+
+
 RULES = {
+    "cross-settings": settings,
     "cross-services": services,
     "cross-hooks": hooks,
     "cross-parameters": parameters,

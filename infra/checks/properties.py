@@ -38,7 +38,7 @@ VARIANTS: tuple[dict[str, Any], ...] = (
         "deployerAddresses": ["192.0.2.0/24"],
         "fencedRegion": "primary",
     },
-    {"allowInternetEgress": False, "logStorageOperations": True, "publicBaseUrl": "https://orders.example"},
+    {"allowInternetEgress": False, "logStorageOperations": True, "workflowSettings": {"A": "b"}},
 )
 
 

@@ -6,6 +6,7 @@ Built again only when a source or a requirement has changed.
 
 from __future__ import annotations
 
+import ast
 import hashlib
 import shutil
 import subprocess
@@ -18,18 +19,41 @@ PYTHON_VERSION = "3.12"
 PLATFORM = "manylinux2014_x86_64"
 HASH_FILE = "package-hash.txt"
 
-# What ships: files of the root, and packages. Of recovery only what the app imports.
+# What ships: these, the workflows, and whatever of the project they import. The operator's tools stay here.
 FILES = ("function_app.py", "host.json", "requirements.txt")
-FOLDERS = ("workflows",)
-RECOVERY = ("__init__.py", "journal.py", "fence.py")
+NEVER = {"__pycache__"}
 
 
-def sources(root: Path) -> Iterator[Path]:
+def sources(root: Path) -> list[Path]:
     """Every file of the project that belongs into the package, relative to the root."""
-    yield from (Path(name) for name in FILES)
-    for folder in FOLDERS:
-        yield from (path.relative_to(root) for path in sorted((root / folder).rglob("*.py")))
-    yield from (Path("recovery", name) for name in RECOVERY if (root / "recovery" / name).exists())
+    workflows = [p.relative_to(root) for p in (root / "workflows").rglob("*") if p.is_file() and not NEVER & set(p.parts)]
+    found = {Path(name) for name in FILES} | set(workflows)
+    waiting = [path for path in found if path.suffix == ".py"]
+    while waiting:
+        new = set(_imported(root, waiting.pop())) - found
+        found |= new
+        waiting += new
+    return sorted(found)
+
+
+def _imported(root: Path, source: Path) -> Iterator[Path]:
+    """Files of the project that a module imports, with the packages they are in."""
+    for node in ast.walk(ast.parse((root / source).read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            names = [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
+            names = [node.module, *(f"{node.module}.{alias.name}" for alias in node.names)]
+        else:
+            continue
+        for name in names:
+            yield from _files_of(root, name.split("."))
+
+
+def _files_of(root: Path, parts: list[str]) -> Iterator[Path]:
+    for length in range(1, len(parts) + 1):
+        path = Path(*parts[:length])
+        candidates = (path / "__init__.py", path.with_suffix(".py"))
+        yield from (candidate for candidate in candidates if (root / candidate).is_file())
 
 
 def fingerprint(root: Path) -> str:

@@ -56,6 +56,9 @@ param vaultUri string
 @description('Required. Account of the journal, outside the hub\'s region. Empty without a journal.')
 param journalAccountName string
 
+@description('Required. Settings of the workflows. The design\'s own settings win over them.')
+param workflowSettings object
+
 @description('Required. Address that clients know, used in status links. Empty: the address of the request.')
 param publicBaseUrl string
 
@@ -107,7 +110,7 @@ var journalSettings = empty(journalAccountName) ? {} : {
   JOURNAL_STORAGE__credential: 'managedidentity'
 }
 
-var appSettings = union(commonSettings, keySettings, journalSettings)
+var appSettings = union(workflowSettings, commonSettings, keySettings, journalSettings)
 
 var frontDoorOnly = [
   {

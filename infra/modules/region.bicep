@@ -66,6 +66,9 @@ param journalAccountId string
 @description('Required. Name of the account of the journal. Empty without a journal.')
 param journalAccountName string
 
+@description('Required. Settings of the workflows.')
+param workflowSettings object
+
 @description('Required. Address that clients know. Empty: the address of the request.')
 param publicBaseUrl string
 
@@ -203,6 +206,7 @@ module app 'function-app.bicep' = {
     entraClientId: entraClientId
     vaultUri: vaultUri
     journalAccountName: journalAccountName
+    workflowSettings: workflowSettings
     publicBaseUrl: publicBaseUrl
     frontDoorId: frontDoorId
     deployerAddresses: deployerAddresses

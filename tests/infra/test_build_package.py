@@ -9,13 +9,17 @@ import pytest
 from infra.hooks import build_package
 
 FILES = {
-    "function_app.py": "app",
+    "function_app.py": "from workflows import order",
     "host.json": "{}",
     "requirements.txt": "",
     "workflows/__init__.py": "",
-    "workflows/order.py": "order",
+    "workflows/order.py": "from recovery import journal",
+    "workflows/mail.txt": "Dear",
     "recovery/__init__.py": "",
-    "recovery/journal.py": "journal",
+    "recovery/journal.py": "import taskhub.clock",
+    "taskhub/__init__.py": "",
+    "taskhub/clock.py": "",
+    "taskhub/hub.py": "for the lab",
     "recovery/failover.py": "for the operator",
     "lab/host.py": "never ships",
 }
@@ -33,7 +37,8 @@ def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def test_only_what_the_app_runs_is_in_the_package(root: Path) -> None:
     build_package.build(root, root / "dist")
     carried = {path.relative_to(root / "dist").as_posix() for path in (root / "dist").rglob("*") if path.is_file()}
-    assert carried == set(FILES) - {"recovery/failover.py", "lab/host.py"} | {build_package.HASH_FILE}
+    stays = {"recovery/failover.py", "lab/host.py", "taskhub/hub.py"}
+    assert carried == set(FILES) - stays | {build_package.HASH_FILE}
 
 
 def test_the_same_sources_are_built_once(root: Path) -> None:

@@ -67,8 +67,8 @@ MISTAKES = [
             "design-01-two-regions-alike"),
     Mistake("both regions in one place", MAIN, "    location: secondaryLocation\n    regionCode", "    location: primaryLocation\n    regionCode",
             "design-01-two-regions-alike"),
-    Mistake("another plan in the standby", MAIN, "    planSku: planSku\n    planCapacity: planCapacity\n    clientAuth: clientAuth\n    entraClientId: entraClientId\n    vaultId: vaultId\n    vaultUri: vaultUri\n    journalAccountId: journalId\n    journalAccountName: deployJournal ? journalName : ''\n    publicBaseUrl: baseUrl\n    frontDoorId: frontDoorId\n    deployerAddresses: deployerAddresses\n    allowInternetEgress: allowInternetEgress\n    tags: tags\n  }\n  // Endpoints",
-            "    planSku: 'B1'\n    planCapacity: planCapacity\n    clientAuth: clientAuth\n    entraClientId: entraClientId\n    vaultId: vaultId\n    vaultUri: vaultUri\n    journalAccountId: journalId\n    journalAccountName: deployJournal ? journalName : ''\n    publicBaseUrl: baseUrl\n    frontDoorId: frontDoorId\n    deployerAddresses: deployerAddresses\n    allowInternetEgress: allowInternetEgress\n    tags: tags\n  }\n  // Endpoints",
+    Mistake("another plan in the standby", MAIN, "    planSku: planSku\n    planCapacity: planCapacity\n    clientAuth: clientAuth\n    entraClientId: entraClientId\n    vaultId: vaultId\n    vaultUri: vaultUri\n    journalAccountId: journalId\n    journalAccountName: deployJournal ? journalName : ''\n    workflowSettings: workflowSettings\n    publicBaseUrl: baseUrl\n    frontDoorId: frontDoorId\n    deployerAddresses: deployerAddresses\n    allowInternetEgress: allowInternetEgress\n    tags: tags\n  }\n  // Endpoints",
+            "    planSku: 'B1'\n    planCapacity: planCapacity\n    clientAuth: clientAuth\n    entraClientId: entraClientId\n    vaultId: vaultId\n    vaultUri: vaultUri\n    journalAccountId: journalId\n    journalAccountName: deployJournal ? journalName : ''\n    workflowSettings: workflowSettings\n    publicBaseUrl: baseUrl\n    frontDoorId: frontDoorId\n    deployerAddresses: deployerAddresses\n    allowInternetEgress: allowInternetEgress\n    tags: tags\n  }\n  // Endpoints",
             "design-02-shared-expressions"),
     Mistake("the standby running", MAIN, "active: activeRegion == 'secondary'", "active: true", "design-03-one-region-active"),
     Mistake("the standby active by default", MAIN, "param activeRegion string = 'primary'", "param activeRegion string = 'secondary'",
@@ -134,6 +134,8 @@ MISTAKES = [
     Mistake("an output that a command reads renamed", MAIN, "output STORAGE_ACCOUNT_NAME", "output STORAGE_NAME", "cross-names-in-code"),
     Mistake("another Python in the apps", MAIN, "param pythonVersion string = '3.12'", "param pythonVersion string = '3.13'",
             "cross-python-version"),
+    Mistake("a setting that Azure would not have", "local.settings.json.example", '"PUBLIC_BASE_URL"', '"NEW_SETTING"',
+            "cross-settings"),
     Mistake("a value nobody explains", "infra/main.parameters.json", "${PLAN_SKU=P1v3}", "${SIZE_OF_PLAN=P1v3}", "cross-documented"),
 ]  # fmt: skip
 
@@ -144,7 +146,7 @@ def tree(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for folder in ("infra/modules", "infra/hooks", "recovery", "docs"):
         ignore = shutil.ignore_patterns("__pycache__", "*.svg")
         shutil.copytree(ROOT / folder, root / folder, ignore=ignore)
-    for name in (MAIN, "infra/main.parameters.json", "azure.yaml", "host.json"):
+    for name in (MAIN, "infra/main.parameters.json", "azure.yaml", "host.json", "local.settings.json.example"):
         shutil.copy(ROOT / name, root / name)
     return root
 
