@@ -79,6 +79,10 @@ _TAGS = (
     "[System.String, System.Private.CoreLib]]"
 )
 _EVENT_PREFIX = "DurableTask.Core.History."
+_NUMBER_OF_TYPE = {
+    f"{_EVENT_PREFIX}{name.removesuffix('Event')}Event": number for name, number in EVENT_NUMBERS.items()
+}
+_TYPE_OF_NUMBER = {number: name for name, number in _NUMBER_OF_TYPE.items()}
 _NO_ACTIVITY = "00000000-0000-0000-0000-000000000000"
 _sequence = itertools.count(1)
 
@@ -202,7 +206,7 @@ def envelope(message: TaskMessage) -> dict[str, Any]:
 
 
 def _typed_event(source: Event) -> dict[str, Any]:
-    typed: dict[str, Any] = {"$type": f"{_EVENT_PREFIX}{EVENT_NAMES[source['EventType']].removesuffix('Event')}Event"}
+    typed: dict[str, Any] = {"$type": _TYPE_OF_NUMBER[source["EventType"]]}
     typed.update(source)
     if source["EventType"] == EXECUTION_STARTED:
         typed["OrchestrationInstance"] = {"$type": _INSTANCE, **source["OrchestrationInstance"]}
@@ -268,7 +272,13 @@ def parse_envelope(data: dict[str, Any]) -> TaskMessage:
         source = _untyped(typed)
         source.setdefault("EventId", -1)
         source.setdefault("IsPlayed", False)
+        if source.get("EventType") not in EVENT_NAMES:
+            source["EventType"] = _NUMBER_OF_TYPE[typed["$type"]]
+        if not isinstance(source["Timestamp"], str):
+            raise Undecodable("the event of a message has no time")
         target = inner["OrchestrationInstance"]
+        if not isinstance(target["InstanceId"], str):
+            raise Undecodable("a message does not say for which instance it is")
         sender = data.get("Sender") or {}
         return TaskMessage(
             event=source,
