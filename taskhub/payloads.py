@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import zlib
 
 from taskhub.accounts import Account
 from taskhub.errors import NotFound, Undecodable
@@ -45,7 +46,7 @@ class LargePayloads:
         data = await self.account.blobs.get(self.container, name)
         try:
             return gzip.decompress(data) if data[:2] == b"\x1f\x8b" else data
-        except (OSError, EOFError) as error:
+        except (OSError, EOFError, zlib.error) as error:
             raise Undecodable(f"blob {self.container}/{name} is damaged: {error}") from error
 
     def url(self, name: str) -> str:
@@ -56,7 +57,10 @@ class LargePayloads:
         """The blob name behind such an address, None when the text is no address of this container."""
         if not url.startswith(("http://", "https://")):
             return None
-        parsed = self.account.blobs.parse_url(url)
+        try:
+            parsed = self.account.blobs.parse_url(url)
+        except ValueError:  # somebody's text that only begins like an address
+            return None
         return parsed[1] if parsed and parsed[0] == self.container else None
 
     async def delete_of(self, instance_id: str) -> None:
