@@ -1,0 +1,453 @@
+"""What follows from the stored state of one instance: its current execution, what is open, which message is what.
+
+Nothing here reads an account or a clock. The rules of `recovery.rules` are asked about these facts, and every fact
+is one that DurableTask.AzureStorage 1.17.5 acts on: which history rows it reads, which messages it accepts, and by
+which numbers it matches answers to tasks.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime, timezone
+from functools import cached_property
+from typing import Any, Literal
+
+from taskhub import history as histories
+from taskhub import messages as m
+from taskhub.accounts import Entity
+from taskhub.errors import Undecodable
+from taskhub.instances import RUNNING_STATES, TERMINAL_STATES
+from taskhub.messages import Event, TaskMessage
+
+EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
+ANSWERS = {m.TASK_COMPLETED, m.TASK_FAILED, m.SUB_COMPLETED, m.SUB_FAILED, m.TIMER_FIRED}
+_COMPLETES = {
+    m.TASK_SCHEDULED: {m.TASK_COMPLETED, m.TASK_FAILED},
+    m.SUB_CREATED: {m.SUB_COMPLETED, m.SUB_FAILED},
+    m.TIMER_CREATED: {m.TIMER_FIRED},
+}
+_INTERNAL_TIMER = -100  # a hop of a timer longer than the storage backend allows; history numbers it so
+POISON_DEQUEUES = 10
+
+
+@dataclass(frozen=True)
+class Message:
+    """One message as the sweep of the queues saw it."""
+
+    queue: str
+    id: str
+    text: str
+    pop_receipt: str
+    dequeue_count: int
+    inserted: datetime
+    next_visible: datetime
+    task: TaskMessage | None  # None: it cannot be read
+    problem: str = ""  # why it cannot be read
+    blob: str = ""  # the blob of its envelope, when it is large
+    is_misplaced: bool = False  # lies in another control queue than its instance's
+
+    def describe(self) -> str:
+        """`TaskCompleted#3`, or what is known of an unreadable one."""
+        return self.task.describe() if self.task else f"unreadable message {self.id}"
+
+
+@dataclass(frozen=True)
+class Instance:
+    """What the hub holds of one instance, as stored."""
+
+    instance_id: str
+    row: Entity | None = None
+    history: tuple[Entity, ...] = ()  # rows in the order of their keys, without the sentinel
+    sentinel: Entity | None = None
+    messages: tuple[Message, ...] = ()
+    missing_blobs: tuple[str, ...] = ()
+    problems: tuple[str, ...] = ()  # rows that cannot be read, in words
+    sent: tuple[Message, ...] = ()  # queued messages that this instance sent to others
+
+
+def number_of(event: Event) -> int:
+    """The number of the task, timer or child that an answer answers."""
+    number = event.get("TimerId") if event["EventType"] == m.TIMER_FIRED else event.get("TaskScheduledId")
+    return -1 if number is None else int(number)
+
+
+def sent_at(event: Event) -> datetime:
+    """When an event came about, 1970 when it does not say."""
+    try:
+        return m.parse_timestamp(str(event.get("Timestamp", "")))
+    except Undecodable:
+        return EPOCH
+
+
+def request_of(event: Event) -> dict[str, Any] | None:
+    """The request that an EventSent or EventRaised event carries to an entity, None when it carries none."""
+    if event.get("Name") != "op" and not str(event.get("Name") or "").startswith("op@"):
+        return None
+    try:
+        request = json.loads(event.get("Input") or "")
+    except ValueError:
+        return None
+    return request if isinstance(request, dict) and "id" in request else None
+
+
+@dataclass(frozen=True)
+class Facts:
+    """One instance and what can be said of it; `related` holds its children and the entities it called."""
+
+    instance: Instance
+    related: Mapping[str, Facts] = field(default_factory=dict)
+    replayed: Any = None  # recovery.replay.Replayed, when the app's code is at hand
+    journal_events: tuple[str, ...] = ()  # names of events that the journal knows and the hub does not
+    unseen: Mapping[str, int] = field(default_factory=dict)  # queue -> messages that are there but could not be read
+    now: datetime = EPOCH
+
+    @property
+    def id(self) -> str:
+        return self.instance.instance_id
+
+    @property
+    def is_entity(self) -> bool:
+        return histories.is_entity_id(self.id)
+
+    # the row
+
+    @property
+    def row(self) -> Entity | None:
+        return self.instance.row
+
+    @property
+    def status(self) -> str | None:
+        """The row's RuntimeStatus: None without a row, the empty text when the row lacks it."""
+        return None if self.row is None else str(self.row.get("RuntimeStatus", ""))
+
+    @property
+    def row_execution(self) -> str | None:
+        value = (self.row or {}).get("ExecutionId")
+        return None if value is None else str(value)
+
+    @property
+    def row_is_terminal(self) -> bool:
+        return self.status in TERMINAL_STATES
+
+    @property
+    def row_is_running(self) -> bool:
+        return self.status in RUNNING_STATES
+
+    @property
+    def row_is_partial(self) -> bool:
+        """A row that a checkpoint made anew after the first one was lost: it lacks what only the start wrote."""
+        return self.row is not None and not ({"RuntimeStatus", "Name", "CreatedTime"} <= self.row.keys())
+
+    @property
+    def row_is(self) -> Literal["same", "newer", "older"]:
+        """Whether the row is of the history's execution, of a later one or of an earlier one."""
+        created, started = (self.row or {}).get("CreatedTime"), self.start_event
+        if self.row_execution == self.execution or not isinstance(created, datetime) or started is None:
+            return "same"
+        return "newer" if created > sent_at(started) else "older"
+
+    # the history
+
+    @cached_property
+    def execution(self) -> str | None:
+        """The execution that the engine reads: the sentinel's, or that of the first row."""
+        if self.instance.sentinel is not None:
+            return str(self.instance.sentinel.get("ExecutionId"))
+        return str(self.instance.history[0].get("ExecutionId")) if self.instance.history else None
+
+    @cached_property
+    def _current_rows(self) -> list[Entity]:
+        rows: list[Entity] = []
+        for row in self.instance.history:
+            if row.get("ExecutionId") != self.execution:
+                break
+            rows.append(row)
+        return rows
+
+    @cached_property
+    def events(self) -> list[Event]:
+        """The events that the engine reads: up to the first row of another execution."""
+        events = []
+        for row in self._current_rows:
+            try:
+                events.append(histories.to_event(row))
+            except Undecodable:
+                continue
+        return events
+
+    @property
+    def has_history(self) -> bool:
+        return bool(self.events)
+
+    @cached_property
+    def gaps(self) -> list[int]:
+        """Positions below the last row at which a row is missing."""
+        present = {int(str(row["RowKey"]), 16) for row in self._current_rows}
+        return [position for position in range(max(present, default=-1)) if position not in present]
+
+    @cached_property
+    def start_event(self) -> Event | None:
+        return next((event for event in self.events if event["EventType"] == m.EXECUTION_STARTED), None)
+
+    @cached_property
+    def end_event(self) -> Event | None:
+        return next((event for event in reversed(self.events) if event["EventType"] == m.EXECUTION_COMPLETED), None)
+
+    @property
+    def end_status(self) -> str:
+        """How the history ended."""
+        status = (self.end_event or {}).get("OrchestrationStatus", "Completed")
+        return histories.STATUS_NAMES.get(status, "Completed") if isinstance(status, int) else str(status)
+
+    @property
+    def is_open(self) -> bool:
+        return self.start_event is not None and self.end_event is None
+
+    @property
+    def checkpoint_time(self) -> datetime:
+        moment = (self.instance.sentinel or {}).get("CheckpointCompletedTimestamp")
+        return moment if isinstance(moment, datetime) else EPOCH
+
+    @property
+    def is_torn(self) -> bool:
+        """Whether the last checkpoint is there only in part."""
+        if (self.instance.sentinel or {}).get("IsCheckpointComplete") is False:
+            return True
+        return bool(self.events) and self.events[-1]["EventType"] != m.ORCHESTRATOR_COMPLETED
+
+    @cached_property
+    def parent(self) -> dict[str, Any] | None:
+        """{InstanceId, ExecutionId, Name, TaskScheduleId} of the parent, None for a top-level instance."""
+        starts = [self.start_event, *(start.task.event for start in self.starts if start.task)]
+        for event in starts:
+            value = (event or {}).get("ParentInstance")
+            if isinstance(value, dict):
+                return {**value.get("OrchestrationInstance", {}), "Name": value.get("Name"),
+                        "TaskScheduleId": value.get("TaskScheduleId")}  # fmt: skip
+        return None
+
+    @cached_property
+    def answered(self) -> set[tuple[int, int]]:
+        """(kind of what was scheduled, its number) for everything that has been answered."""
+        return {
+            (scheduled, number_of(event))
+            for event in self.events
+            for scheduled, kinds in _COMPLETES.items()
+            if event["EventType"] in kinds
+        }
+
+    @cached_property
+    def scheduled(self) -> dict[tuple[int, int], Event]:
+        """Everything that history says was scheduled: (kind, number) -> event."""
+        found = {}
+        for event in self.events:
+            if event["EventType"] in _COMPLETES and event["EventId"] != _INTERNAL_TIMER:
+                found[event["EventType"], event["EventId"]] = event
+        return found
+
+    @cached_property
+    def open_items(self) -> dict[tuple[int, int], Event]:
+        """What was scheduled and is not answered."""
+        return {key: event for key, event in self.scheduled.items() if key not in self.answered}
+
+    @cached_property
+    def raised(self) -> list[Event]:
+        return [event for event in self.events if event["EventType"] == m.EVENT_RAISED]
+
+    @cached_property
+    def open_calls(self) -> dict[int, Event]:
+        """Calls to entities (not signals) without their reply: number -> EventSent."""
+        replies = {event.get("Name") for event in self.raised}
+        calls = {}
+        for event in self.events:
+            if event["EventType"] != m.EVENT_SENT:
+                continue
+            request = request_of(event)
+            if request and not request.get("signal") and request["id"] not in replies:
+                calls[event["EventId"]] = event
+        return calls
+
+    @cached_property
+    def is_suspended(self) -> bool:
+        """Whether history and the queued requests, in their order, leave the instance suspended."""
+        kinds = [event["EventType"] for event in self.events]
+        kinds += [message.task.kind for message in self.requests if message.task]
+        last = [kind for kind in kinds if kind in (m.EXECUTION_SUSPENDED, m.EXECUTION_RESUMED)]
+        return bool(last) and last[-1] == m.EXECUTION_SUSPENDED
+
+    # the messages
+
+    def of_kind(self, *kinds: int) -> list[Message]:
+        """The readable messages of these kinds, oldest first."""
+        found = [message for message in self.instance.messages if message.task and message.task.kind in kinds]
+        return sorted(found, key=lambda message: (message.inserted, message.next_visible))
+
+    @property
+    def unreadable(self) -> list[Message]:
+        return [message for message in self.instance.messages if message.task is None]
+
+    @cached_property
+    def starts(self) -> list[Message]:
+        return self.of_kind(m.EXECUTION_STARTED)
+
+    @cached_property
+    def work_items(self) -> list[Message]:
+        return self.of_kind(m.TASK_SCHEDULED)
+
+    @cached_property
+    def answers(self) -> list[Message]:
+        return self.of_kind(*ANSWERS)
+
+    @cached_property
+    def event_messages(self) -> list[Message]:
+        return self.of_kind(m.EVENT_RAISED)
+
+    @cached_property
+    def requests(self) -> list[Message]:
+        """Suspend, resume, terminate and rewind requests."""
+        return self.of_kind(
+            m.EXECUTION_TERMINATED, m.EXECUTION_SUSPENDED, m.EXECUTION_RESUMED, m.GENERIC, m.EXECUTION_REWOUND
+        )
+
+    @property
+    def terminations(self) -> list[Message]:
+        return self.of_kind(m.EXECUTION_TERMINATED)
+
+    def start_is_accepted(self, start: Message) -> bool:
+        """Whether the engine takes a start: a child's always, another only with a row of the same execution."""
+        if start.task is None:
+            return False
+        if start.task.event.get("ParentInstance"):
+            return True
+        return self.row is not None and self.row_execution in (None, start.task.execution_id)
+
+    @cached_property
+    def accepted_start(self) -> Message | None:
+        """A queued start that begins a run: accepted, and not that of the execution whose history is there."""
+        for start in self.starts:
+            if self.start_is_accepted(start) and not (
+                self.has_history and start.task and start.task.execution_id == self.execution
+            ):
+                return start
+        return None
+
+    @cached_property
+    def refused_starts(self) -> list[Message]:
+        return [start for start in self.starts if not self.start_is_accepted(start)]
+
+    @cached_property
+    def redelivered_starts(self) -> list[Message]:
+        """Starts of the execution whose history is there already."""
+        return [s for s in self.starts if s.task and self.has_history and s.task.execution_id == self.execution]
+
+    def for_current(self, found: list[Message]) -> list[Message]:
+        """Those of the messages that are for the execution of the history."""
+        return [message for message in found if message.task and message.task.execution_id == self.execution]
+
+    def work_of(self, number: int) -> list[Message]:
+        """The queued work items of a task."""
+        found = self.for_current(self.work_items)
+        return [message for message in found if message.task and message.task.event["EventId"] == number]
+
+    def answers_to(self, scheduled: int, number: int) -> list[Message]:
+        """The queued answers to a task, timer or child. The engine matches by number alone, whatever the kind."""
+        return [
+            message
+            for message in self.for_current(self.answers)
+            if message.task and number_of(message.task.event) == number and message.task.kind in _COMPLETES[scheduled]
+        ]
+
+    def replies_to(self, call: Event) -> list[Message]:
+        """The queued replies to a call of an entity."""
+        request = request_of(call) or {}
+        return [x for x in self.event_messages if x.task and x.task.event.get("Name") == request.get("id")]
+
+    def events_named(self, name: str) -> list[Message]:
+        """Queued events of a name that history does not hold already; names are compared without case."""
+        return [
+            message
+            for message in self.event_messages
+            if message.task and str(message.task.event.get("Name", "")).lower() == name.lower()
+            and message not in self.repeated_events
+        ]  # fmt: skip
+
+    @cached_property
+    def repeated_events(self) -> list[Message]:
+        """Queued events that history holds already: same name, data and time (the row keeps the message's time)."""
+        held = {_identity(event) for event in self.raised}
+        twice: list[Message] = []
+        for message in self.event_messages:
+            if message.task and _identity(message.task.event) in held:
+                twice.append(message)
+        return twice
+
+    @cached_property
+    def known_numbers(self) -> set[int]:
+        return {number for _, number in self.scheduled}
+
+    @cached_property
+    def unmatched(self) -> list[Message]:
+        """Answers and work items of the current execution whose number history does not know."""
+        numbered = [
+            x for x in self.for_current(self.answers) if x.task and number_of(x.task.event) not in self.known_numbers
+        ]
+        work = self.for_current(self.work_items)
+        return numbered + [x for x in work if x.task and x.task.event["EventId"] not in self.known_numbers]
+
+    @cached_property
+    def foreign(self) -> list[Message]:
+        """Answers and work items of another execution than the history's."""
+        found = [*self.answers, *self.work_items]
+        return [x for x in found if x.task and x.task.execution_id != self.execution]
+
+    @cached_property
+    def finished_work(self) -> list[Message]:
+        """Work items of tasks that history has a result for."""
+        found = self.for_current(self.work_items)
+        return [x for x in found if x.task and (m.TASK_SCHEDULED, x.task.event["EventId"]) in self.answered]
+
+    @property
+    def poison(self) -> list[Message]:
+        return [message for message in self.instance.messages if message.dequeue_count >= POISON_DEQUEUES]
+
+    # entities
+
+    @cached_property
+    def entity_state(self) -> dict[str, Any]:
+        """An entity's {exists, state, sorter} from its history, which alone counts; empty without one."""
+        return _object((self.start_event or {}).get("Input"))
+
+    def has_executed(self, call: Event) -> bool:
+        """Whether this entity has executed a call, by its record of what it received from the caller."""
+        request = request_of(call) or {}
+        sorter = self.entity_state.get("sorter") or {}
+        last = (sorter.get("ReceivedFromInstance") or {}).get(request.get("parent") or "")
+        sent = _moment(request.get("Timestamp"))
+        if last:
+            return _moment(last.get("Last")) >= sent
+        return bool(sorter) and sent <= _moment(sorter.get("ReceiveHorizon"))
+
+    def requests_for(self, request_id: str) -> list[Message]:
+        """Queued requests with an id, when this is an entity."""
+        return [x for x in self.event_messages if x.task and (request_of(x.task.event) or {}).get("id") == request_id]
+
+
+def _identity(event: Event) -> tuple[object, object, datetime]:
+    return event.get("Name"), event.get("Input"), sent_at(event)
+
+
+def _object(text: Any) -> dict[str, Any]:
+    try:
+        value = json.loads(text) if isinstance(text, str) else text
+    except ValueError:
+        return {}
+    return value if isinstance(value, dict) else {}
+
+
+def _moment(text: object) -> datetime:
+    try:
+        return m.parse_timestamp(str(text)) if text else EPOCH
+    except Undecodable:
+        return EPOCH

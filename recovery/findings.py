@@ -1,0 +1,155 @@
+"""What can be wrong with an instance beside its verdict: the row, leftovers, poison; each a small pure function."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Literal
+
+from recovery.facts import Facts, Message
+from taskhub import messages as m
+
+Outcome = Literal[
+    "fine", "duplicates", "cosmetic", "unreachable", "stuck", "lost", "wrong-result", "error-loop", "undecided"
+]
+
+
+SEVERITY: tuple[Outcome, ...] = (
+    "error-loop", "wrong-result", "lost", "stuck", "unreachable", "duplicates", "cosmetic", "undecided", "fine",
+)  # fmt: skip
+
+
+def worst(outcomes: list[Outcome]) -> Outcome:
+    """The worst of several outcomes."""
+    return min(outcomes, key=SEVERITY.index, default="fine")
+
+
+@dataclass(frozen=True)
+class Finding:
+    """Something beside the verdict."""
+
+    name: str
+    because: str
+    outcome: Outcome = "fine"
+    surplus: tuple[Message, ...] = ()
+
+
+def _no_row(f: Facts) -> Finding | None:
+    if f.row is None and f.has_history and f.start_event is not None:
+        return Finding("row-missing-entirely", "history without an Instances row: the API answers 404", "unreachable")
+    if f.row_is_partial and f.has_history:
+        return Finding(
+            "row-partial", "the row lacks its status, name or start time: the API answers 500", "unreachable"
+        )
+    return None
+
+
+def _drift(f: Facts) -> Finding | None:
+    if f.row is None or f.row_is_partial or f.is_entity:
+        return None
+    if f.end_event is not None and f.accepted_start is None and f.row_is != "newer" and f.status != f.end_status:
+        return Finding("row-behind", f"the history ended {f.end_status}, the row says {f.status}", "cosmetic")
+    if f.is_open and f.status == "Pending" and f.row_is != "newer":
+        return Finding("row-pending", "the history runs, the row says Pending until the end", "cosmetic")
+    if f.is_open and f.status == "Suspended" and not f.is_suspended:
+        return Finding("row-suspended", "the row says Suspended, the history does not: events are applied", "cosmetic")
+    if f.is_open and f.row_is_terminal and f.row_is == "older":
+        return Finding(
+            "row-of-earlier-run", f"a new run is under way, the row is that of an earlier one ({f.status})", "cosmetic"
+        )
+    return None
+
+
+def _dead_address(f: Facts) -> Finding | None:
+    dead = [blob for blob in f.instance.missing_blobs if blob.startswith(("Input ", "Output "))]
+    if dead:
+        return Finding(
+            "address-dead", f"the row's {dead[0]} does not resolve: status and list calls answer 500", "unreachable"
+        )
+    return None
+
+
+def _dead_path(f: Facts) -> Finding | None:
+    if not f.is_open or not f.unmatched:
+        return None
+    names = ", ".join(sorted({x.describe() for x in f.unmatched}))
+    why = f"{names} is ahead of the history: whatever gets its number would be answered by it"
+    return Finding("ahead-of-history", why, surplus=tuple(f.unmatched))
+
+
+def _other_generation(f: Facts) -> Finding | None:
+    start = f.accepted_start
+    mine = start.task.execution_id if start and start.task else None
+    foreign = [x for x in f.foreign if x.task and x.task.execution_id != mine]
+    if not foreign or not f.has_history:
+        return None
+    names = ", ".join(sorted({x.describe() for x in foreign}))
+    return Finding(
+        "other-generation", f"{names} is of another execution; an event beside it can be lost", surplus=tuple(foreign)
+    )
+
+
+def _after_the_end(f: Facts) -> Finding | None:
+    if f.end_event is None or f.accepted_start or f.refused_starts:
+        return None
+    left = [
+        x for x in f.instance.messages if x.task and x.task.execution_id in (None, f.execution) and x not in f.starts
+    ]
+    work = [x for x in left if x.task and x.task.kind == m.TASK_SCHEDULED]
+    clients = [x for x in left if x.task and x.task.execution_id is None and not f.is_entity]
+    surplus = tuple([*work, *clients])
+    if not surplus:
+        return None
+    names = ", ".join(sorted({x.describe() for x in surplus}))
+    return Finding("after-the-end", f"{names} is queued for a finished run: work runs in vain, a request hits the next run",
+                   surplus=surplus)  # fmt: skip
+
+
+def _nobody_answers(f: Facts) -> Finding | None:
+    if f.has_history or f.accepted_start is not None or f.refused_starts or f.row is None or f.is_entity:
+        return None
+    left = tuple(x for x in f.instance.messages if x.task)
+    if not left:
+        return None
+    names = ", ".join(sorted({x.describe() for x in left}))
+    return Finding("without-history", f"{names} is queued for an instance without history: activities run for nothing",
+                   surplus=left)  # fmt: skip
+
+
+def _event_before_start(f: Facts) -> Finding | None:
+    if f.has_history or f.accepted_start is not None or not f.refused_starts or not f.event_messages:
+        return None
+    return Finding(
+        "event-before-start", "an event for it is dropped at its first dequeue unless the row is there first"
+    )
+
+
+def _poison(f: Facts) -> Finding | None:
+    if not f.poison:
+        return None
+    worst_one = max(f.poison, key=lambda x: x.dequeue_count)
+    return Finding("poison", f"{worst_one.describe()} has been dequeued {worst_one.dequeue_count} times")
+
+
+def _unreadable_message(f: Facts) -> Finding | None:
+    if not f.unreadable:
+        return None
+    why = "; ".join(sorted({x.problem for x in f.unreadable})[:3])
+    return Finding("message-unreadable", f"{why}: comes back for ever", "error-loop", surplus=tuple(f.unreadable))
+
+
+def _wrong_queue(f: Facts) -> Finding | None:
+    if not any(x.is_misplaced for x in f.instance.messages):
+        return None
+    return Finding("wrong-queue", "a message lies in another control queue than its id's: another partition count?")
+
+
+FINDINGS: tuple[Callable[[Facts], Finding | None], ...] = (
+    _no_row, _drift, _dead_address, _dead_path, _other_generation, _after_the_end, _nobody_answers, _event_before_start,
+    _poison, _unreadable_message, _wrong_queue,
+)  # fmt: skip
+
+
+def find_all(facts: Facts) -> tuple[Finding, ...]:
+    """Everything that is wrong beside the verdict."""
+    return tuple(found for find in FINDINGS if (found := find(facts)) is not None)

@@ -1,0 +1,384 @@
+"""Reads a task hub as it lies in its account: rows, histories, blobs, and one sweep of the queues; no host is needed.
+
+The sweep goes into a temporary file, and instances are read one by one in the order of their ids, so a hub of any
+size takes the memory of its largest instance. On an embedded account the sweep reads invisible messages too. On a
+real account a message can only be seen by receiving it: the sweep takes each visible message once (which adds one to
+its dequeue count), hides it for a few minutes, and gives it back at the end; how many stayed invisible is known from
+the queue's count, and no conclusion is drawn from what might be among them.
+"""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta, timezone
+from typing import Any, Literal
+
+from recovery.errors import HubNotFound, HubNotReadable
+from recovery.facts import Facts, Instance, Message, request_of
+from taskhub import messages as m
+from taskhub.accounts import MAX_GET, Account, Entity, Query, QueueMessage, Row, Where
+from taskhub.clock import Clock
+from taskhub.errors import NotFound, TaskHubError, Undecodable
+from taskhub.hub import HubSettings, TaskHub
+from taskhub.layout import MAX_PARTITIONS, SENTINEL, HubNames, escape_key, unescape_key
+
+HIDE = timedelta(minutes=5)  # how long a real account's messages stay with the sweep, at most
+MAX_FAMILY_DEPTH = 20
+Way = Literal["everything", "peek"]
+
+_SCHEMA = """
+CREATE TABLE seen (
+    key TEXT, instance TEXT, sender TEXT, queue TEXT, id TEXT, receipt TEXT, dequeued INTEGER, inserted TEXT,
+    visible TEXT, text TEXT, payload TEXT, problem TEXT, blob TEXT
+);
+"""
+
+
+async def find_hub(account: Account, name: str | None, clock: Clock | None = None) -> TaskHub:
+    """The hub in an account, with as many partitions as it has.
+
+    Without a name the account must hold exactly one. HubNotFound says which hubs there are.
+    """
+    tables = await account.tables.names()
+    lower = {table.lower() for table in tables}
+    hubs = sorted(
+        table[: -len("Instances")]
+        for table in tables
+        if table.endswith("Instances") and f"{table[: -len('Instances')]}History".lower() in lower
+    )
+    found = [hub for hub in hubs if name is None or hub.lower() == name.lower()]
+    if len(found) != 1:
+        there = ", ".join(hubs) or "none at all"
+        wanted = f"no task hub '{name}'" if name else ("more than one task hub" if hubs else "no task hub")
+        raise HubNotFound(
+            f"There is {wanted} in {account.description or account.name}; there is: {there}. Name it with --hub."
+        )
+    hub = name if name and name.lower() == found[0].lower() else found[0]
+    return TaskHub(account, HubSettings(hub, await _partition_count(account, hub)), clock)
+
+
+async def _partition_count(account: Account, hub: str) -> int:
+    names = HubNames(hub)
+    with suppress(TaskHubError, ValueError, KeyError, TypeError):
+        count = int(json.loads(await account.blobs.get(names.leases, "taskhub.json"))["PartitionCount"])
+        if 1 <= count <= MAX_PARTITIONS:
+            return count
+    queues = [queue for queue in await account.queues.names(f"{hub.lower()}-control-")]
+    if not queues:
+        raise HubNotReadable(f"The hub {hub} has tables but no control queues; it was never created completely.")
+    return len(queues)
+
+
+async def live_leases(hub: TaskHub) -> list[str]:
+    """Who works on the hub now, in words: leases on its partitions, in blobs or in the table."""
+    found = []
+    async for blob in hub.account.blobs.list(hub.names.leases):
+        if blob.leased:
+            found.append(f"the lease {blob.name} is held")
+    table = f"{hub.names.hub}Partitions"
+    if table.lower() in {name.lower() for name in await hub.account.tables.names()}:
+        async for row in hub.account.tables.rows(table, Query()):
+            expires = row.entity.get("ExpiresAt")
+            if row.entity.get("CurrentOwner") and isinstance(expires, datetime) and expires > hub.clock.now():
+                found.append(
+                    f"{row.entity['RowKey']} belongs to {row.entity['CurrentOwner']} until {expires:%H:%M:%S}Z"
+                )
+    return found
+
+
+@dataclass(frozen=True)
+class Glance:
+    """As much of an instance as the tables' scan shows."""
+
+    instance_id: str
+    is_tidy: bool  # finished, row and history agree, nothing queued: no need to read more
+
+
+class Snapshot:
+    """One hub at one time. Make it with `Snapshot.take`; `release` gives taken messages back."""
+
+    def __init__(self, hub: TaskHub) -> None:
+        self.hub = hub
+        self.seen = sqlite3.connect("")  # a temporary file, gone with the connection
+        self.seen.executescript(_SCHEMA)
+        self.unseen: dict[str, int] = {}  # queue -> messages that are there and were not seen
+        self.taken: list[tuple[str, QueueMessage]] = []
+        self.encoding: m.Encoding | None = None
+        self.is_partial = False
+
+    @classmethod
+    async def take(cls, hub: TaskHub, way: Way = "everything") -> Snapshot:
+        """Sweeps the queues. `peek` leaves them untouched and sees at most 32 messages of each on a real account."""
+        snapshot = cls(hub)
+        existing = set(await hub.account.queues.names(f"{hub.names.hub.lower()}-"))
+        extra = {queue for queue in existing if queue.startswith(f"{hub.names.hub.lower()}-control-")}
+        for queue in sorted({*hub.names.control_queues, hub.names.workitems, *extra} & existing):
+            await snapshot._sweep(queue, way)
+        snapshot.seen.execute("CREATE INDEX by_key ON seen (key)")
+        snapshot.seen.execute("CREATE INDEX by_sender ON seen (sender)")
+        return snapshot
+
+    async def release(self) -> None:
+        """Makes the messages that the sweep took visible again, those that are still there."""
+        for queue, message in self.taken:
+            with suppress(NotFound):
+                await self.hub.account.queues.update(queue, message, timedelta(0))
+        self.taken.clear()
+
+    def close(self) -> None:
+        """Deletes the temporary file."""
+        self.seen.close()
+
+    # the sweep
+
+    async def _sweep(self, queue: str, way: Way) -> None:
+        account = self.hub.account
+        everything = _direct_reader(account, queue)
+        if everything is not None:
+            found = await everything()
+        elif way == "peek":
+            found = await account.queues.peek(queue, MAX_GET)
+            self._count_unseen(queue, await account.queues.count(queue) - len(found))
+        else:
+            found = await self._receive(queue)
+        for message in found:
+            await self._note(queue, message)
+
+    async def _receive(self, queue: str) -> list[QueueMessage]:
+        expected = await self.hub.account.queues.count(queue)
+        found: list[QueueMessage] = []
+        while batch := await self.hub.account.queues.get(queue, MAX_GET, HIDE):
+            found += batch
+        self.taken += [(queue, message) for message in found]
+        self._count_unseen(queue, expected - len(found))
+        return found
+
+    def _count_unseen(self, queue: str, missing: int) -> None:
+        if missing > 0:
+            self.unseen[queue] = missing
+            self.is_partial = True
+
+    async def _note(self, queue: str, message: QueueMessage) -> None:
+        payload, problem, blob, task = "", "", "", None
+        try:
+            if self.encoding is None:
+                self.encoding = "text" if message.text.lstrip().startswith("{") else "base64"
+            data = m.from_text(message.text)
+            blob = str(data.get("CompressedBlobName") or "")
+            if blob:
+                data = m.from_json(await self.hub.large.read(blob))
+            task = m.parse_envelope(data)
+            payload = json.dumps(data)
+        except NotFound:
+            problem = f"its blob {blob} is missing"
+        except Undecodable as error:
+            problem = str(error)
+        instance = task.instance_id if task else unescape_key(blob.split("/")[0]) if blob else ""
+        self.seen.execute(
+            "INSERT INTO seen VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            (escape_key(instance), instance, task.sender_instance if task else "", queue, message.id,
+             message.pop_receipt, message.dequeue_count, message.inserted.isoformat(),
+             message.next_visible.isoformat(), message.text, payload, problem, blob),
+        )  # fmt: skip
+
+    def messages_of(self, instance_id: str) -> tuple[Message, ...]:
+        """The messages for an instance."""
+        return tuple(self._messages("key = ?", escape_key(instance_id)))
+
+    def sent_by(self, instance_id: str) -> tuple[Message, ...]:
+        """The queued messages that an instance sent to others."""
+        return tuple(
+            x for x in self._messages("sender = ?", instance_id) if x.task and x.task.instance_id != instance_id
+        )
+
+    def unaddressed(self) -> tuple[Message, ...]:
+        """The messages of which not even the instance can be read."""
+        return tuple(self._messages("key = ?", ""))
+
+    def _messages(self, condition: str, value: str) -> Iterator[Message]:
+        for row in self.seen.execute(f"SELECT * FROM seen WHERE {condition} ORDER BY rowid", (value,)).fetchall():
+            _, instance, _, queue, id_, receipt, dequeued, inserted, visible, text, payload, problem, blob = row
+            task = m.parse_envelope(json.loads(payload)) if payload else None
+            expected = self.hub.names.workitems if task and task.kind == m.TASK_SCHEDULED else None
+            expected = expected or (self.hub.names.control_queue(instance) if instance else queue)
+            yield Message(
+                queue, id_, text, receipt, dequeued, datetime.fromisoformat(inserted), datetime.fromisoformat(visible),
+                task, problem, blob, is_misplaced=bool(task) and queue != expected,
+            )  # fmt: skip
+
+    # the tables
+
+    async def glances(self) -> AsyncIterator[Glance]:
+        """Every instance that has a row, a history or a message, in the order of the tables' keys."""
+        rows = _Ahead(self._rows())
+        histories = _Ahead(self._histories())
+        queued = _Ahead(self._queued())
+        for ahead in (rows, histories, queued):
+            await ahead.next()
+        while keys := [ahead.key for ahead in (rows, histories, queued) if ahead.key is not None]:
+            key = min(keys)
+            row, history = await rows.take(key), await histories.take(key)
+            has_messages = await queued.take(key) is not None
+            yield Glance(unescape_key(key), not has_messages and _is_tidy(row, history))
+
+    async def _rows(self) -> AsyncIterator[tuple[str, Any]]:
+        columns = ("RuntimeStatus", "ExecutionId", "Name", "CreatedTime", "Input", "Output")
+        async for row in self.hub.account.tables.rows(self.hub.names.instances, Query(select=columns)):
+            entity = row.entity
+            dead = any(str(entity.get(column, "")).startswith("http") for column in ("Input", "Output"))
+            yield str(entity["PartitionKey"]), (entity.get("RuntimeStatus"), entity.get("ExecutionId"), dead)
+
+    async def _histories(self) -> AsyncIterator[tuple[str, Any]]:
+        """(key, (execution, how it ended)) of each history, from as few columns as possible."""
+        key, execution, end = None, None, None
+        columns = ("EventType", "ExecutionId", "OrchestrationStatus")
+        async for row in self.hub.account.tables.rows(self.hub.names.history, Query(select=columns)):
+            entity = row.entity
+            if entity["PartitionKey"] != key:
+                if key is not None:
+                    yield key, (execution, end)
+                key, execution, end = str(entity["PartitionKey"]), entity.get("ExecutionId"), None
+            if entity["RowKey"] == SENTINEL:
+                execution = entity.get("ExecutionId")
+            if entity.get("EventType") == "ExecutionCompleted":
+                end = (entity.get("ExecutionId"), entity.get("OrchestrationStatus"))
+        if key is not None:
+            yield key, (execution, end)
+
+    async def _queued(self) -> AsyncIterator[tuple[str, Any]]:
+        cursor = self.seen.execute("SELECT DISTINCT key FROM seen WHERE key <> '' ORDER BY key")
+        for (key,) in cursor.fetchall():
+            yield key, True
+
+    async def instance(self, instance_id: str) -> Instance:
+        """One instance as stored, large texts put back where their blobs are there."""
+        key = escape_key(instance_id)
+        row = await self.hub.account.tables.get(self.hub.names.instances, key, "")
+        rows: list[Entity] = []
+        sentinel: Entity | None = None
+        missing: list[str] = []
+        query = Query(where=[Where("PartitionKey", "eq", key)])
+        async for found in self.hub.account.tables.rows(self.hub.names.history, query):
+            if found.entity["RowKey"] == SENTINEL:
+                sentinel = found.entity
+            else:
+                rows.append(await self._restored(found, missing))
+        missing += await self._dead_addresses(row.entity if row else {})
+        return Instance(
+            instance_id, row.entity if row else None, tuple(rows), sentinel, self.messages_of(instance_id),
+            tuple(missing), tuple(_problems(rows)), self.sent_by(instance_id),
+        )  # fmt: skip
+
+    async def _restored(self, row: Row, missing: list[str]) -> Entity:
+        entity = row.entity
+        for column in [name for name in entity if name.endswith("BlobName")]:
+            blob = str(entity[column])
+            try:
+                text = (await self.hub.large.read(blob)).decode("utf-8", "surrogatepass")
+                entity = {**entity, column.removesuffix("BlobName"): text}
+            except (NotFound, Undecodable):
+                missing.append(blob)
+        return entity
+
+    async def _dead_addresses(self, row: Entity) -> list[str]:
+        dead = []
+        for column in ("Input", "Output"):
+            address = str(row.get(column, ""))
+            if not address.startswith(("http://", "https://")) or "-largemessages/" not in address:
+                continue
+            name = self.hub.large.name_of(address)
+            if name is None or await self.hub.account.blobs.properties(self.hub.names.large_messages, name) is None:
+                dead.append(f"{column} {address}")
+        return dead
+
+    async def facts(self, instance_id: str, replay: Replay | None = None) -> Facts:
+        """An instance with its children and the entities it calls, and what its code awaits when `replay` knows it."""
+        return await self._family(instance_id, replay, set())
+
+    async def _family(self, instance_id: str, replay: Replay | None, above: set[str]) -> Facts:
+        control = self.hub.names.control_queue(instance_id)
+        work = self.unseen.get(self.hub.names.workitems, 0)
+        facts = Facts(
+            await self.instance(instance_id), now=self.hub.clock.now(),
+            unseen={"control": self.unseen.get(control, 0), "workitems": work},
+        )  # fmt: skip
+        relatives = _relatives(facts) - above - {instance_id}
+        related: dict[str, Facts] = {}
+        if len(above) < MAX_FAMILY_DEPTH:
+            for relative in sorted(relatives):
+                related[relative] = await self._family(relative, replay, above | {instance_id})
+        facts = replace(facts, related=related)
+        return replace(facts, replayed=replay(facts)) if replay and facts.is_open and not facts.is_entity else facts
+
+
+Replay = Callable[[Facts], Any]
+
+
+def _relatives(facts: Facts) -> set[str]:
+    found = {str(event.get("InstanceId")) for (kind, _), event in facts.open_items.items() if kind == m.SUB_CREATED}
+    return found | {str(call.get("InstanceId")) for call in facts.open_calls.values() if request_of(call)}
+
+
+def _is_tidy(row: Any, history: Any) -> bool:
+    if row is None or history is None:
+        return False
+    status, row_execution, has_address = row
+    execution, end = history
+    return not has_address and execution == row_execution and end == (execution, status)
+
+
+def _problems(rows: list[Entity]) -> Iterator[str]:
+    for row in rows:
+        if row.get("EventType") not in m.EVENT_NUMBERS or not isinstance(row.get("_Timestamp"), datetime):
+            yield f"history row {row.get('RowKey')} cannot be read (EventType {row.get('EventType')!r})"
+
+
+class _Ahead:
+    """The next entry of a sorted stream."""
+
+    def __init__(self, stream: AsyncIterator[tuple[str, Any]]) -> None:
+        self._stream = stream
+        self.key: str | None = None
+        self._value: Any = None
+
+    async def next(self) -> None:
+        try:
+            self.key, self._value = await self._stream.__anext__()
+        except StopAsyncIteration:
+            self.key, self._value = None, None
+
+    async def take(self, key: str) -> Any:
+        if self.key != key:
+            return None
+        value = self._value
+        await self.next()
+        return value
+
+
+def _direct_reader(account: Account, queue: str) -> Callable[[], Any] | None:
+    """How to read a queue whole, invisible messages too, where the account can: an embedded one."""
+    engine = getattr(account, "engine", None)
+    if engine is None:
+        return None
+
+    def read() -> list[QueueMessage]:
+        columns = "seq, id, receipt, dequeued, inserted, visible, text"
+        found = engine.db.execute(f"SELECT {columns} FROM messages WHERE queue = ? ORDER BY visible, seq", (queue,))
+        return [
+            QueueMessage(id_, text, f"{seq}.{receipt}", dequeued, _moment(inserted), _moment(visible))
+            for seq, id_, receipt, dequeued, inserted, visible, text in found
+        ]
+
+    async def run() -> list[QueueMessage]:
+        result: list[QueueMessage] = await engine.read(read)
+        return result
+
+    return run
+
+
+def _moment(micros: int) -> datetime:
+    return datetime(1970, 1, 1, tzinfo=timezone.utc) + timedelta(microseconds=micros)
