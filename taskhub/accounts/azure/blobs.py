@@ -14,6 +14,7 @@ from taskhub.accounts import Blob
 from taskhub.accounts.azure.calls import Caller, error_code
 from taskhub.accounts.names import check_container
 
+BLOCKS_AT_ONCE = 4
 NO_LEASE = {"LeaseNotPresentWithLeaseOperation", "LeaseAlreadyBroken", "BlobNotFound", "ContainerNotFound"}
 
 
@@ -44,7 +45,7 @@ class AzureBlobs:
         if_match: str | None = None,
         only_new: bool = False,
     ) -> str:
-        options: dict[str, Any] = {"overwrite": not only_new, "lease": lease_id}
+        options: dict[str, Any] = {"overwrite": not only_new, "lease": lease_id, "max_concurrency": BLOCKS_AT_ONCE}
         if if_match is not None:
             options |= {"etag": if_match, "match_condition": MatchConditions.IfNotModified}
         answer = await self._caller.call(self._blob(container, name).upload_blob, data, **options)

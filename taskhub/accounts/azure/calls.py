@@ -27,6 +27,8 @@ BLOB_AND_QUEUE_RETRIES: dict[str, Any] = {
     "random_jitter_range": 0.3,
 }
 TABLE_RETRIES: dict[str, Any] = {"retry_total": 4, "retry_backoff_factor": 0.5}
+# A body above this size would hold up the event loop, so larger blobs go in blocks.
+BLOCKS: dict[str, Any] = {"max_single_put_size": 2**20, "max_block_size": 2**20}
 TIMEOUTS: dict[str, Any] = {"connection_timeout": 10, "read_timeout": 60}
 
 THROTTLED = 429  # the storage clients retry 503, not this

@@ -16,7 +16,7 @@ from azure.storage.queue.aio import QueueServiceClient
 
 from taskhub.accounts import FORMS, Account
 from taskhub.accounts.azure.blobs import AzureBlobs
-from taskhub.accounts.azure.calls import BLOB_AND_QUEUE_RETRIES, HTTP_LOGGER, TABLE_RETRIES, TIMEOUTS, Caller
+from taskhub.accounts.azure.calls import BLOB_AND_QUEUE_RETRIES, BLOCKS, HTTP_LOGGER, TABLE_RETRIES, TIMEOUTS, Caller
 from taskhub.accounts.azure.queues import AzureQueues
 from taskhub.accounts.azure.tables import AzureTables
 from taskhub.errors import AccountNotUsable
@@ -53,7 +53,7 @@ def open_connection_string(text: str) -> Account:
     joined = ";".join(f"{name}={value}" for name, value in settings.items())
     try:
         services = (
-            BlobServiceClient.from_connection_string(joined, **retries, **BLOB_AND_QUEUE_RETRIES),
+            BlobServiceClient.from_connection_string(joined, **retries, **BLOB_AND_QUEUE_RETRIES, **BLOCKS),
             QueueServiceClient.from_connection_string(joined, **retries, **BLOB_AND_QUEUE_RETRIES),
             TableServiceClient.from_connection_string(joined, **retries, **TABLE_RETRIES),
         )
@@ -110,7 +110,7 @@ def _open_addresses(addresses: Mapping[str, str], client_id: str | None, managed
     transport = AioHttpTransport()
     options = {"credential": credential, "transport": transport, "logger": HTTP_LOGGER, **TIMEOUTS}
     services = (
-        BlobServiceClient(addresses["blob"], **options, **BLOB_AND_QUEUE_RETRIES),
+        BlobServiceClient(addresses["blob"], **options, **BLOB_AND_QUEUE_RETRIES, **BLOCKS),
         QueueServiceClient(addresses["queue"], **options, **BLOB_AND_QUEUE_RETRIES),
         TableServiceClient(addresses["table"], **options, **TABLE_RETRIES),
     )

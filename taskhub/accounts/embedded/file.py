@@ -60,7 +60,10 @@ def open_file(path: str, name: str | None, replicated: bool, state: str) -> sqli
     if path != MEMORY:
         _make_parents(Path(path))
     try:
-        connection = sqlite3.connect(path, isolation_level=None, timeout=OPEN_SECONDS, cached_statements=512)
+        # An account may be opened in one thread and served by another's event loop, but by one at a time.
+        connection = sqlite3.connect(
+            path, isolation_level=None, timeout=OPEN_SECONDS, cached_statements=512, check_same_thread=False
+        )
     except sqlite3.Error as error:
         raise AccountNotUsable(f"{path} cannot be opened or created: {error}.") from error
     try:

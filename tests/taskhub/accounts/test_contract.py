@@ -483,11 +483,11 @@ async def test_a_dropped_container_is_gone_with_its_blobs(account: Account, cont
 @pytest.mark.parametrize("size", [0, 1, 5_000_000])
 async def test_a_blob_comes_back_as_it_was_written(account: Account, container: str, size: int) -> None:
     data = bytes(range(256)) * (size // 256 + 1)
-    etag = await account.blobs.put(container, "intent/a b ü", data[:size])
-    assert await account.blobs.get(container, "intent/a b ü") == data[:size]
-    found = await account.blobs.properties(container, "intent/a b ü")
+    etag = await account.blobs.put(container, "intent/a b ü %41?#&+='", data[:size])
+    assert await account.blobs.get(container, "intent/a b ü %41?#&+='") == data[:size]
+    found = await account.blobs.properties(container, "intent/a b ü %41?#&+='")
     assert found is not None and (found.name, found.size, found.etag, found.leased) == (
-        "intent/a b ü",
+        "intent/a b ü %41?#&+='",
         size,
         etag,
         False,
@@ -509,6 +509,20 @@ async def test_a_new_blob_is_written_only_once(account: Account, container: str)
         await account.blobs.put(container, "a", b"2", only_new=True)
     with pytest.raises(PreconditionFailed):
         await account.blobs.put(container, "missing", b"1", if_match='"0x1"')
+
+
+async def test_a_large_blob_keeps_the_conditions_of_a_small_one(account: Account, container: str) -> None:
+    large = bytes(3_000_000)
+    first = await account.blobs.put(container, "a", large, only_new=True)
+    with pytest.raises(Conflict):
+        await account.blobs.put(container, "a", large, only_new=True)
+    second = await account.blobs.put(container, "a", large, if_match=first)
+    with pytest.raises(PreconditionFailed):
+        await account.blobs.put(container, "a", large, if_match=first)
+    await account.blobs.acquire_lease(container, "a", 60, LEASE)
+    with pytest.raises(PreconditionFailed):
+        await account.blobs.put(container, "a", large)
+    assert await account.blobs.put(container, "a", large, lease_id=LEASE) != second
 
 
 async def test_a_blob_is_deleted_once(account: Account, container: str) -> None:

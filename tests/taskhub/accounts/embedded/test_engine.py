@@ -38,6 +38,7 @@ async def main(path, who, times):
             except PreconditionFailed:
                 pass
     await account.close()
+    print("done")
 
 asyncio.run(main(sys.argv[1], sys.argv[2], int(sys.argv[3])))
 """
@@ -71,7 +72,7 @@ async def test_two_processes_share_a_file(tmp_path: Path) -> None:
     await account.tables.create("Counts")
     await account.tables.write("Counts", Write("insert", {"PartitionKey": "p", "RowKey": "r", "n": 0}))
     processes = [run(COUNTING, account.path, who, "100") for who in "ab"]
-    assert [process.wait(60) for process in processes] == [0, 0]
+    assert [process.communicate(timeout=60)[0] for process in processes] == ["done\n", "done\n"]
     row = await account.tables.get("Counts", "p", "r")
     assert row is not None and row.entity["n"] == 200
     taken = []
@@ -93,8 +94,7 @@ async def test_a_killed_process_loses_nothing_that_was_acknowledged(tmp_path: Pa
     assert process.stdout is not None
     known = {process.stdout.readline().strip() for _ in range(acknowledged)}
     process.kill()
-    known |= set(process.stdout.read().split())
-    process.wait()
+    known |= set(process.communicate()[0].split())
 
     sizes: dict[str, int] = {}
     async for row in account.tables.rows("Rows"):
@@ -255,6 +255,12 @@ def hold(account: EmbeddedAccount) -> sqlite3.Connection:
     other = sqlite3.connect(account.path, isolation_level=None)
     other.execute("BEGIN IMMEDIATE")
     return other
+
+
+@pytest.mark.asyncio
+async def test_an_account_may_be_served_by_another_thread_than_the_one_that_opened_it() -> None:
+    account = open_embedded(":memory:")
+    assert await asyncio.to_thread(lambda: asyncio.run(account.queues.create("q-1"))) is True
 
 
 def test_an_account_serves_one_event_loop_after_the_other() -> None:
