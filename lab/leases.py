@@ -83,7 +83,7 @@ class Lease:
         begun = self._clock.now()
         self.unsure = True
         try:
-            await self._acquirenative_seconds()
+            await self._acquire_native()
         except TAKEN:
             self.unsure = False
             return False
@@ -93,7 +93,7 @@ class Lease:
         self.unsure, self._wanted = False, str(uuid.uuid4())
         return True
 
-    async def _acquirenative_seconds(self) -> None:
+    async def _acquire_native(self) -> None:
         arguments = (self._container, self.name, self._seconds, self._wanted)
         try:
             await self._blobs.acquire_lease(*arguments)
