@@ -12,7 +12,7 @@ from azure.storage.blob.aio import BlobLeaseClient, BlobServiceClient
 
 from taskhub.accounts import Blob
 from taskhub.accounts.azure.calls import Caller, error_code
-from taskhub.accounts.names import check_container
+from taskhub.accounts.limits import check_container
 
 BLOCKS_AT_ONCE = 4
 NO_LEASE = {"LeaseNotPresentWithLeaseOperation", "LeaseAlreadyBroken", "BlobNotFound", "ContainerNotFound"}

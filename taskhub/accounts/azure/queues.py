@@ -14,7 +14,7 @@ from azure.storage.queue.aio import QueueClient, QueueServiceClient
 from taskhub.accounts import MAX_GET, NO_DELAY, QueueMessage
 from taskhub.accounts.azure.calls import Caller, error_code
 from taskhub.accounts.azure.tables import anext_page
-from taskhub.accounts.names import check_queue
+from taskhub.accounts.limits import check_queue, check_text
 from taskhub.errors import AccountError
 
 NEVER = -1  # time to live
@@ -41,6 +41,7 @@ class AzureQueues:
         return sorted(await self._caller.call(self._names, prefix))
 
     async def put(self, queue: str, text: str, delay: timedelta = NO_DELAY) -> QueueMessage:
+        check_text(text)
         seconds = _seconds(delay)
         answer = await self._caller.call(
             self._queue(queue).send_message, text, visibility_timeout=seconds, time_to_live=NEVER
@@ -60,6 +61,8 @@ class AzureQueues:
     async def update(
         self, queue: str, message: QueueMessage, visibility: timedelta, text: str | None = None
     ) -> QueueMessage:
+        if text is not None:
+            check_text(text)
         seconds = _seconds(visibility)
         answer = await self._caller.call(
             self._queue(queue).update_message,
@@ -192,7 +195,7 @@ def _resolve(waiter: asyncio.Future[None]) -> None:
 def _message(message: Any, text: str | None = None) -> QueueMessage:
     return QueueMessage(
         id=message.id,
-        text=message.content if text is None else text,
+        text=(message.content or "") if text is None else text,
         pop_receipt=message.pop_receipt or "",
         dequeue_count=message.dequeue_count or 0,
         inserted=message.inserted_on,

@@ -14,7 +14,7 @@ from azure.data.tables.aio import TableClient, TableServiceClient
 
 from taskhub.accounts import MAX_TRANSACTION, Entity, Page, Query, Row, Value, Where, Write
 from taskhub.accounts.azure.calls import Caller, error_code
-from taskhub.accounts.names import check_table
+from taskhub.accounts.limits import check_table
 from taskhub.errors import AccountError
 
 INT32 = 2**31

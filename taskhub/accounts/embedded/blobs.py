@@ -10,7 +10,7 @@ from taskhub.accounts import Blob
 from taskhub.accounts.embedded.engine import Engine
 from taskhub.accounts.embedded.leases import Leases
 from taskhub.accounts.embedded.times import from_micros
-from taskhub.accounts.names import check_container
+from taskhub.accounts.limits import check_container
 from taskhub.errors import AccountError, Conflict, NotFound, PreconditionFailed
 
 MAX_NAME = 1024  # characters

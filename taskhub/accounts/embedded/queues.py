@@ -10,10 +10,9 @@ from typing import Any
 from taskhub.accounts import MAX_GET, NO_DELAY, QueueMessage
 from taskhub.accounts.embedded.engine import Engine
 from taskhub.accounts.embedded.times import MICROSECOND, from_micros
-from taskhub.accounts.names import check_queue
+from taskhub.accounts.limits import check_queue, check_text
 from taskhub.errors import AccountError, NotFound
 
-MAX_TEXT = 64 * 1024  # bytes of UTF-8
 MAX_VISIBILITY = timedelta(days=7)
 
 _FIELDS = "seq, id, receipt, dequeued, inserted, visible, text"
@@ -36,7 +35,7 @@ class EmbeddedQueues:
         return await self._engine.read(self._names, prefix)
 
     async def put(self, queue: str, text: str, delay: timedelta = NO_DELAY) -> QueueMessage:
-        _check_text(text)
+        check_text(text)
         return await self._engine.write(self._put, queue, text, _micros(delay))
 
     async def get(self, queue: str, count: int, visibility: timedelta) -> list[QueueMessage]:
@@ -49,7 +48,7 @@ class EmbeddedQueues:
         self, queue: str, message: QueueMessage, visibility: timedelta, text: str | None = None
     ) -> QueueMessage:
         if text is not None:
-            _check_text(text)
+            check_text(text)
         return await self._engine.write(self._update, queue, message, _micros(visibility), text)
 
     async def delete(self, queue: str, message: QueueMessage) -> None:
@@ -195,15 +194,6 @@ def _word() -> str:
 def _new_id() -> str:
     word = os.urandom(16).hex()
     return f"{word[:8]}-{word[8:12]}-{word[12:16]}-{word[16:20]}-{word[20:]}"
-
-
-def _check_text(text: str) -> None:
-    try:
-        size = len(text) if text.isascii() else len(text.encode())
-    except UnicodeEncodeError as error:
-        raise AccountError(f"A message cannot hold the character {text[error.start]!r}.") from error
-    if size > MAX_TEXT:
-        raise AccountError(f"A message of {size} bytes is too large: a queue takes {MAX_TEXT}.")
 
 
 def _check_count(count: int) -> None:

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 from taskhub.accounts import MAX_TRANSACTION, Entity, Page, Query, Row, Value, Where, Write
 from taskhub.accounts.embedded.engine import Engine
 from taskhub.accounts.embedded.times import from_micros, to_micros
-from taskhub.accounts.names import check_table
+from taskhub.accounts.limits import check_table
 from taskhub.errors import AccountError, Conflict, NotFound, PreconditionFailed
 
 KEYS = ("PartitionKey", "RowKey")
