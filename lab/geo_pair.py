@@ -110,6 +110,17 @@ class GeoPair:
         if planned:
             self._replicate_to(old)
 
+    def let_visibility_end(self) -> None:
+        """Makes messages visible that some host had taken, as time does.
+
+        A failover of minutes to an hour outlasts every visibility timeout of a lost host; who does not wait that long
+        calls this. Messages that nobody has taken yet, timers above all, keep their time.
+        """
+        engine = self.primary.engine
+        statement = "UPDATE messages SET visible = inserted WHERE dequeued > 0"
+        engine.run_now(lambda: engine.db.execute(statement))
+        engine.arrivals.wake_all()
+
     def lost_writes(self) -> list[OnItsWay]:
         """What the lost primary had acknowledged and the new one does not have, in the order it was written."""
         return list(self._lost)

@@ -1,0 +1,95 @@
+"""`python -m lab drill`: arguments, the report, the summary and the exit code."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import random
+import sys
+from pathlib import Path
+
+from lab import report
+from lab.drills import DRILLS, Drill
+from lab.drills.run import run
+from lab.drills.scene import Options
+from lab.errors import LabError
+from lab.lag import DISTRIBUTIONS
+from lab.progress import Screen
+from taskhub.errors import TaskHubError
+
+MOST_INSTANCES = 9999
+LONGEST_LAG = 3600.0  # seconds
+SEEDS = 1_000_000
+
+
+def main(arguments: list[str]) -> int:
+    """0: every accepted request has a verdict that agrees with the ground truth. 1: not so. 2: wrong arguments."""
+    given = _parser().parse_args(arguments)
+    drill = next(one for one in DRILLS if one.planned == given.planned)
+    seed = random.randrange(SEEDS) if given.seed is None else given.seed
+    options = Options(given.instances, given.lag, given.distribution, seed, given.keep, given.step, given.report)
+    screen = Screen(ask=input if given.step or given.keep else None, stepwise=given.step)
+    try:
+        return asyncio.run(_run(drill, options, screen))
+    except (LabError, TaskHubError, OSError) as error:
+        print(f"drill: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print("drill: interrupted; its hosts are stopped.", file=sys.stderr)
+        return 130
+
+
+async def _run(drill: Drill, options: Options, screen: Screen) -> int:
+    screen.say(f"[bold]{drill.name}[/bold], seed {options.seed}: {drill.question}")
+    findings = await run(drill, options, screen)
+    page, data = report.write(findings, options.report)
+    screen.say(report.summary(findings))
+    screen.say(f"report            {page}, {data.name}")
+    return 1 if findings["problems"] else 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="drill",
+        description="Loses a region in the middle of work, fails its storage account over, starts the other region, "
+        "and gives every accepted request a verdict. Writes drill-report.html and drill-report.json.",
+    )
+    add = parser.add_argument
+    add("--instances", type=_instances, default=200, metavar="N", help="how many instances clients start (200)")
+    add("--lag", type=_lag, default=5.0, metavar="SECONDS", help="how far the secondary is behind, typically (5)")
+    add("--distribution", choices=DISTRIBUTIONS, default="long-tailed", help="of the lag (long-tailed)")
+    add("--seed", type=int, help="repeat a drill: the same seed loses the same requests (drawn)")
+    add("--planned", action="store_true", help="leave the region on purpose: everything is copied first")
+    add("--keep", action="store_true", help="leave North Europe running and say what to try")
+    add("--step", action="store_true", help="explain each step and wait for Enter before it")
+    add("--report", type=_folder, default=Path("."), metavar="DIR", help="where the report goes (this folder)")
+    return parser
+
+
+def _instances(text: str) -> int:
+    return int(_within(text, 1, MOST_INSTANCES, "a number of instances"))
+
+
+def _lag(text: str) -> float:
+    return _within(text, 0, LONGEST_LAG, "a lag in seconds")
+
+
+def _within(text: str, least: float, most: float, what: str) -> float:
+    try:
+        number = float(text)
+    except ValueError:
+        number = -1.0
+    if not least <= number <= most:
+        raise argparse.ArgumentTypeError(f"{text!r} is not {what} from {least:g} to {most:g}")
+    return number
+
+
+def _folder(text: str) -> Path:
+    folder = Path(text)
+    if folder.exists() and not folder.is_dir():
+        raise argparse.ArgumentTypeError(f"{text!r} is a file, not a folder")
+    return folder
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,64 @@
+"""Executes a drill: work, gate, fault, recovery, verdict, one after the other; the only code that does."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+import time
+from pathlib import Path
+
+from lab.drills.drill import Drill, Step
+from lab.drills.findings import Findings, gather
+from lab.drills.scene import Options, Phase, Scene, build
+from lab.progress import Screen
+
+
+async def run(drill: Drill, options: Options, screen: Screen) -> Findings:
+    """Runs the drill and returns what it found; `problems` is empty when all that must hold does.
+
+    DrillFailed, RegionFailed: something else than the planned failure happened; the host's logs are kept then.
+    """
+    folder = Path(tempfile.mkdtemp(prefix="durable-failover-drill-"))
+    scene = build(options, drill.planned, folder, screen)
+    try:
+        for step in (*drill.work, *drill.gate, *drill.fault):
+            await take(step, scene)
+        scene.phases.clear()  # recovery time begins with the loss
+        for step in drill.recovery:
+            await take(step, scene)
+        problems = [found for check in drill.verdict if (found := check(scene))]
+        findings = gather(drill, scene, problems)
+        if options.keep:
+            _keep_running(scene)
+    finally:
+        await scene.close()
+    if problems:
+        screen.say(f"The hosts' logs and accounts are kept in {folder}.")
+    else:
+        shutil.rmtree(folder, ignore_errors=True)
+    return findings
+
+
+async def take(step: Step, scene: Scene) -> None:
+    """One step, announced and timed."""
+    name = step.__name__.replace("_", " ").replace("europe", "Europe").replace("west ", "West ")
+    name = name.replace("north ", "North ")
+    scene.screen.step(name, (step.__doc__ or "").strip())
+    began = time.monotonic()
+    await step(scene)
+    scene.phases.append(Phase(name, began, time.monotonic() - began))
+
+
+def _keep_running(scene: Scene) -> None:
+    """Shows how to go on by hand, and waits."""
+    done = next(iter(scene.workload.instance_ids))
+    scene.screen.say(
+        f"""
+North Europe keeps running on the promoted account {scene.promoted.path}. For example:
+
+  curl {scene.north.origin}/api/instances/{done}
+  curl -X POST {scene.north.origin}/api/orchestrators/external_event?id=by-hand
+  curl -X POST {scene.north.origin}/api/SendExternalEvent -d '{{"instanceId": "by-hand", "data": "hello"}}'
+"""
+    )
+    scene.screen.wait("Enter ends it … ")

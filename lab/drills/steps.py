@@ -1,0 +1,225 @@
+"""What drills are made of: each step does one thing to the scene, and its docstring is what people are told."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable
+
+from lab.drills import ground_truth, outcome
+from lab.drills.client import Answer
+from lab.drills.region import Region
+from lab.drills.scene import DrillFailed, Scene, until
+from lab.drills.timeline import Timeline, by_instance, moment, seconds
+from lab.drills.workload import Request, event_data, way_to_raise
+from lab.geo_pair import SERVICES
+from taskhub.accounts import replication
+
+FOLLOW_SECONDS = 0.04  # between two looks into the log
+START_SECONDS = 60.0  # a host that does not answer by then will not
+SETTLE_SECONDS = 60.0
+QUIET_SECONDS = 1.5  # without any change in the hub: everything that can move has moved
+LONGEST_RECOVERY = 180.0
+LOOK_SECONDS = 0.25
+
+
+async def start_west_europe(scene: Scene) -> None:
+    """Starts the app in West Europe on the primary account. North Europe has the same app, deployed and stopped."""
+    with scene.screen.bar("West Europe starts"):
+        await _start(scene, scene.west)
+
+
+async def do_the_work(scene: Scene) -> None:
+    """Clients start instances over HTTP; some raise the event that theirs waits for, others have not got to it yet."""
+    requests = scene.workload.requests
+    follower = asyncio.create_task(_follow_for_ever(scene))
+    scene.began = time.monotonic()
+    with scene.screen.bar("clients start instances, raise events", len(requests)) as show:
+        work = [asyncio.create_task(_send(scene, request, show)) for request in requests]
+        try:
+            await asyncio.gather(*work, _reached(scene, scene.workload.loss))
+        finally:
+            for task in (*work, follower):
+                task.cancel()
+
+
+async def settle_earlier_work(scene: Scene) -> None:
+    """Every request has been answered; only what clients asked for in the last moments may still be in hand."""
+    deadline = time.monotonic() + SETTLE_SECONDS
+    while True:
+        _follow(scene)
+        unsettled = scene.log.unsettled()
+        if not unsettled:
+            return
+        scene.west.check()
+        if time.monotonic() > deadline:
+            raise DrillFailed(
+                f"{len(unsettled)} instances did not move for {SETTLE_SECONDS:.0f} seconds before anything was lost, "
+                f"{unsettled[0]} among them. See {scene.west.log}."
+            )
+        await asyncio.sleep(FOLLOW_SECONDS)
+
+
+async def lose_west_europe(scene: Scene) -> None:
+    """The region is gone: its host is killed in the middle of its work, its account answers no more, copying ends."""
+    scene.west.kill()
+    scene.lose()
+    replication.set_state(scene.pair.primary, replication.UNAVAILABLE)
+
+
+async def stop_west_europe(scene: Scene) -> None:
+    """The app in West Europe is stopped: it finishes or hands back what it has in hand."""
+    with scene.screen.bar("West Europe stops"):
+        await asyncio.to_thread(scene.west.stop)
+    scene.lose()
+
+
+async def fail_the_account_over(scene: Scene) -> None:
+    """The account's secondary in North Europe becomes its primary, under the same name, with what had arrived."""
+    _follow(scene)
+    now, old = moment(scene.workload.loss), scene.pair.primary
+    for service in SERVICES:
+        scene.last_sync_times[service] = seconds(scene.pair.last_sync_time(service, now))
+    scene.pair.fail_over(scene.planned, now)
+    scene.pair.let_visibility_end()
+    scene.lost = scene.pair.lost_writes()
+    gone = {one.write.sequence for one in scene.lost}
+    survived = (write for write in replication.log_since(old, 0, 10**9) if write.sequence not in gone)
+    for instance_id, writes in by_instance(scene.log, survived).items():
+        scene.truths[instance_id] = ground_truth.decide(ground_truth.play(writes, scene.names))
+
+
+async def start_north_europe(scene: Scene) -> None:
+    """The app in North Europe is started on the promoted account; clients now use its host name."""
+    with scene.screen.bar("North Europe starts"):
+        await _start(scene, scene.north)
+
+
+async def let_north_europe_catch_up(scene: Scene) -> None:
+    """North Europe takes the messages that survived; nobody asks it for anything yet."""
+    with scene.screen.bar("North Europe takes what survived"):
+        await _quiet(scene)
+
+
+async def raise_the_events(scene: Scene) -> None:
+    """Each client asks for its status through the URL it kept, and raises the event if its instance still waits."""
+    ids = scene.workload.instance_ids
+    with scene.screen.bar("clients raise their events again", len(ids)) as show:
+        await asyncio.gather(*(_raise_again(scene, number, one) for number, one in enumerate(ids)))
+        show(len(ids))
+
+
+async def wait_for_the_rest(scene: Scene) -> None:
+    """The instances that got their event return; then each accepted request gets its verdict."""
+    with scene.screen.bar("instances return"):
+        await _quiet(scene)
+        ids = scene.workload.instance_ids
+        seen = await outcome.look(scene.promoted, scene.names, ids)
+        answers = await asyncio.gather(*(scene.clients.status(one) for one in ids))
+    assert scene.loss is not None
+    for instance_id, answer in zip(ids, answers, strict=True):
+        scene.outcomes[instance_id] = outcome.judge(seen[instance_id], answer, scene.loss)
+
+
+async def _start(scene: Scene, region: Region) -> None:
+    region.start()
+    scene.clients.origin = region.origin
+    deadline = time.monotonic() + START_SECONDS
+    while not await scene.clients.is_healthy():
+        region.check()
+        if time.monotonic() > deadline:
+            raise DrillFailed(f"{region.name} did not answer within {START_SECONDS:.0f} seconds. See {region.log}.")
+        await asyncio.sleep(0.05)
+    await asyncio.gather(*(_probe(scene, region, one, deadline) for one in _probes(scene, region)))
+
+
+def _probes(scene: Scene, region: Region) -> list[str]:
+    """An instance id for each partition: when all of them have been begun, the whole hub is served."""
+    found: dict[str, str] = {}
+    number = 0
+    while len(found) < scene.names.partition_count:
+        number += 1
+        name = f"probe-{region.site}-{number}"
+        found.setdefault(scene.names.control_queue(name), name)
+    return list(found.values())
+
+
+async def _probe(scene: Scene, region: Region, instance_id: str, deadline: float) -> None:
+    await scene.clients.start(instance_id, None)
+    while instance_id not in scene.clients.kept or not await _waits(scene, instance_id):
+        region.check()
+        if time.monotonic() > deadline:
+            raise DrillFailed(f"{region.name} runs nothing after {START_SECONDS:.0f} seconds. See {region.log}.")
+        await asyncio.sleep(0.05)
+        if instance_id not in scene.clients.kept:
+            await scene.clients.start(instance_id, None)
+    await scene.clients.raise_event(instance_id, None, "SendExternalEvent")
+
+
+async def _waits(scene: Scene, instance_id: str) -> bool:
+    answer = await scene.clients.status(instance_id)
+    return isinstance(answer.body, dict) and answer.body.get("runtimeStatus") == "Running"
+
+
+async def _send(scene: Scene, request: Request, show: Callable[[int], None]) -> None:
+    """One request at its time; an event only once its instance waits for it."""
+    await _reached(scene, request.at)
+    if request.action == "start":
+        answer = await scene.clients.start(request.instance_id, {"request": request.instance_id})
+    else:
+        known = scene.log.known[request.instance_id]
+        await until(lambda: known.is_waiting)
+        data = event_data(request.instance_id, 1)
+        answer = await scene.clients.raise_event(request.instance_id, data, request.way)
+    _note(scene, request, answer)
+    show(len(scene.accepted))
+
+
+def _note(scene: Scene, request: Request, answer: Answer) -> None:
+    if not answer.is_accepted:
+        scene.west.check()
+        raise DrillFailed(
+            f"West Europe answered {answer.status or 'nothing'} to {request.action} {request.instance_id} "
+            f"before anything was lost: {answer.body}. See {scene.west.log}."
+        )
+    scene.accepted[request.instance_id, 0 if request.action == "start" else 1] = answer
+
+
+async def _reached(scene: Scene, at: float) -> None:
+    """Waits until the drill's clock shows that time."""
+    await asyncio.sleep(max(0.0, scene.began + at / scene.workload.pace - time.monotonic()))
+
+
+async def _follow_for_ever(scene: Scene) -> None:
+    while True:
+        _follow(scene)
+        await asyncio.sleep(FOLLOW_SECONDS)
+
+
+def _follow(scene: Scene) -> None:
+    """Reads what the primary has written meanwhile."""
+    timeline: Timeline = scene.log
+    while new := replication.log_since(scene.pair.primary, scene.followed):
+        scene.followed = new[-1].sequence
+        timeline.times(new)
+
+
+async def _raise_again(scene: Scene, number: int, instance_id: str) -> None:
+    status = await scene.clients.status(instance_id)
+    if status.is_accepted:  # 202: it has not ended
+        way = way_to_raise(number)  # the other way than before the loss
+        data = event_data(instance_id, 2)
+        scene.raised_again[instance_id] = await scene.clients.raise_event(instance_id, data, way)
+
+
+async def _quiet(scene: Scene) -> None:
+    """Returns when nothing in the hub has changed for a while; notes when the last change was."""
+    deadline = time.monotonic() + LONGEST_RECOVERY
+    last, changed = None, time.monotonic()
+    while time.monotonic() - changed < QUIET_SECONDS and time.monotonic() < deadline:
+        found = await outcome.fingerprint(scene.promoted, scene.names)
+        if found != last:
+            last, changed = found, time.monotonic()
+        scene.north.check()
+        await asyncio.sleep(LOOK_SECONDS)
+    scene.quiet_since = changed
