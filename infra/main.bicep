@@ -130,9 +130,10 @@ var storageName = 'st${token}'
 var vaultName = 'kv-${token}'
 var journalName = 'stj${token}'
 var usesKeys = clientAuth == 'keys'
-var vaultId = usesKeys ? resourceId(subscription().subscriptionId, stateGroup.name, 'Microsoft.KeyVault/vaults', vaultName) : ''
-var vaultUri = usesKeys ? 'https://${vaultName}${environment().suffixes.keyvaultDns}/' : ''
-var journalId = deployJournal ? resourceId(subscription().subscriptionId, stateGroup.name, 'Microsoft.Storage/storageAccounts', journalName) : ''
+var vaultId = usesKeys ? vault!.outputs.id : ''
+var vaultUri = usesKeys ? vault!.outputs.uri : ''
+var journalId = deployJournal ? journal!.outputs.id : ''
+var journalAccountName = deployJournal ? journal!.outputs.name : ''
 var baseUrl = deployFrontDoor && empty(publicBaseUrl) ? frontDoor!.outputs.baseUrl : publicBaseUrl
 var frontDoorId = deployFrontDoor ? frontDoor!.outputs.frontDoorId : ''
 
@@ -224,7 +225,7 @@ module primaryRegion 'modules/region.bicep' = {
     vaultId: vaultId
     vaultUri: vaultUri
     journalAccountId: journalId
-    journalAccountName: deployJournal ? journalName : ''
+    journalAccountName: journalAccountName
     workflowSettings: workflowSettings
     publicBaseUrl: baseUrl
     frontDoorId: frontDoorId
@@ -232,7 +233,6 @@ module primaryRegion 'modules/region.bicep' = {
     allowInternetEgress: allowInternetEgress
     tags: tags
   }
-  dependsOn: [vault, journal]
 }
 
 module standbyRegion 'modules/region.bicep' = {
@@ -260,7 +260,7 @@ module standbyRegion 'modules/region.bicep' = {
     vaultId: vaultId
     vaultUri: vaultUri
     journalAccountId: journalId
-    journalAccountName: deployJournal ? journalName : ''
+    journalAccountName: journalAccountName
     workflowSettings: workflowSettings
     publicBaseUrl: baseUrl
     frontDoorId: frontDoorId
@@ -269,7 +269,7 @@ module standbyRegion 'modules/region.bicep' = {
     tags: tags
   }
   // Endpoints of two networks to one account are created one region after the other.
-  dependsOn: [vault, journal, primaryRegion]
+  dependsOn: [primaryRegion]
 }
 
 // Both identities get their rights now: a grant made in the disaster would have to travel first.
@@ -295,7 +295,7 @@ module primaryJournalAccess 'modules/storage-access.bicep' = if (deployJournal) 
   name: 'journal-access-primary'
   scope: stateGroup
   params: {
-    storageAccountName: journalName
+    storageAccountName: journalAccountName
     principalId: primaryRegion.outputs.principalId
   }
 }
@@ -304,7 +304,7 @@ module standbyJournalAccess 'modules/storage-access.bicep' = if (deployJournal) 
   name: 'journal-access-standby'
   scope: stateGroup
   params: {
-    storageAccountName: journalName
+    storageAccountName: journalAccountName
     principalId: standbyRegion.outputs.principalId
   }
 }
@@ -313,7 +313,7 @@ module primaryKeyAccess 'modules/vault-access.bicep' = if (usesKeys) {
   name: 'key-access-primary'
   scope: stateGroup
   params: {
-    vaultName: vaultName
+    vaultName: vault!.outputs.name
     principalId: primaryRegion.outputs.principalId
   }
 }
@@ -322,7 +322,7 @@ module standbyKeyAccess 'modules/vault-access.bicep' = if (usesKeys) {
   name: 'key-access-standby'
   scope: stateGroup
   params: {
-    vaultName: vaultName
+    vaultName: vault!.outputs.name
     principalId: standbyRegion.outputs.principalId
   }
 }
@@ -383,7 +383,7 @@ output AZURE_STANDBY_LOCATION string = secondaryLocation
 output STORAGE_ACCOUNT_NAME string = storage.outputs.name
 
 @description('Account of the journal; empty without one.')
-output JOURNAL_ACCOUNT_NAME string = deployJournal ? journalName : ''
+output JOURNAL_ACCOUNT_NAME string = journalAccountName
 
 @description('Task hub of both regions.')
 output TASK_HUB_NAME string = taskHubName

@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, urlparse
@@ -18,7 +18,7 @@ from urllib.parse import parse_qs, urlparse
 from recovery.arm import Response
 from recovery.azure_resources import DATA_ROLES
 
-START = datetime(2026, 1, 2, 3, 0, 0, tzinfo=UTC)
+START = datetime(2026, 1, 2, 3, 0, 0, tzinfo=timezone.utc)
 APP_SECONDS = 15
 FAILOVER_SHOWS_SECONDS = 30
 CONVERSION_SHOWS_SECONDS = 300

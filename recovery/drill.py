@@ -1,6 +1,6 @@
 """What a drill is, and how it is run: the value, the one function that executes it, and the report.
 
-A drill is data: gate, fault, recovery, verdict, each a list of step names. An executor knows what the names mean: the
+A drill is data: gate, work, fault, recovery, verdict, restore, each a list of step names. An executor knows what the names mean: the
 lab's on a geo-replicated pair on this machine, `azure_drill` on a real account. Both write this report.
 """
 
@@ -22,6 +22,7 @@ class Drill:
     question: str
     planned: bool
     gate: tuple[str, ...]
+    work: tuple[str, ...]
     fault: tuple[str, ...]
     recovery: tuple[str, ...]
     verdict: tuple[str, ...]
@@ -32,6 +33,7 @@ class Drill:
         """The steps in the order in which they are run."""
         return (
             ("gate", self.gate),
+            ("work", self.work),
             ("fault", self.fault),
             ("recovery", self.recovery),
             ("verdict", self.verdict),
@@ -40,22 +42,24 @@ class Drill:
 
 
 PLANNED_FAILOVER = Drill(
-    name="planned-failover",
+    name="planned failover",
     question="Can the standby take over everything that is in flight, and give it back, without losing anything?",
     planned=True,
     gate=("only the home region works", "the copy is live"),
-    fault=("start instances that wait", "stop the active region"),
+    work=("start instances that wait",),
+    fault=("stop the active region",),
     recovery=("fail the account over", "start the standby", "the app answers"),
     verdict=("raise the events", "every accepted start has a verdict"),
     restore=("fail back home",),
 )
 
 UNPLANNED_FAILOVER = Drill(
-    name="unplanned-failover",
+    name="unplanned failover",
     question="What do we lose, and for how long, if the primary region disappears now?",
     planned=False,
     gate=("only the home region works", "the copy is live"),
-    fault=("start instances that wait", "stop the active region"),
+    work=("start instances that wait",),
+    fault=("stop the active region",),
     recovery=("fail the account over", "start the standby", "the app answers"),
     verdict=("raise the events", "every accepted start has a verdict"),
     restore=("restore geo-redundancy", "fail back home"),

@@ -11,4 +11,4 @@ def fail_back(session: Session, planned: bool = True, accept_unknown_loss: bool 
 
     Raises Refused when the account has no live copy at home yet: re-protect first.
     """
-    return run(Request("failback", "primary", planned, False, accept_unknown_loss, yes), session)
+    return run(Request("failback", "primary", planned, accept_unknown_loss=accept_unknown_loss, yes=yes), session)

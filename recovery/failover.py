@@ -24,6 +24,7 @@ class Request:
     planned: bool
     fence: bool = False
     accept_unknown_loss: bool = False
+    hold: bool = False
     yes: bool = False
 
     @property
@@ -44,7 +45,7 @@ def run(request: Request, session: Session) -> int:
         session.say(f"going on with the {begun.command} that began at {begun.started}")
     elif not _begin(request, session):
         return 0
-    _steps(session)
+    _steps(session, request)
     return 0
 
 
@@ -118,7 +119,7 @@ def calls(request: Request, session: Session, seen: Observation, target: Region)
     return [*lines, f"POST sites/{target.site}/start"]
 
 
-def _steps(session: Session) -> None:
+def _steps(session: Session, request: Request) -> None:
     steps = Steps(session.azure, session.environment, session.state, session.say)
     target = session.azure.region(steps.begun.target)
     source = session.azure.standby if target.role == "primary" else session.azure.home
@@ -126,6 +127,12 @@ def _steps(session: Session) -> None:
     if steps.begun.planned:
         steps.timed("wait for the copy", steps.wait_for_sync)
     steps.timed("fail over", steps.fail_account_over)
+    if request.hold:
+        session.say(
+            "The account has moved and no app runs. Look at the hub: python -m recovery doctor. "
+            f"Then start the app: python -m recovery {request.text} --yes"
+        )
+        return
     steps.timed("give rights back", lambda: steps.unfence(target))
     steps.timed("start", lambda: steps.start(target))
     steps.timed("remember", lambda: steps.remember(target))

@@ -119,6 +119,7 @@ def _parser(command: str) -> argparse.ArgumentParser:
         )
     if command == "failover":
         parser.add_argument("--fence", action="store_true", help="also take the old region's rights on the data away")
+        parser.add_argument("--hold", action="store_true", help="do not start the standby yet: look at the hub first")
     if command == "drill":
         parser.add_argument("--instances", type=int, default=20, help="how many orchestrations are in flight")
         parser.add_argument(
@@ -142,7 +143,13 @@ def _failover(session: Session, options: argparse.Namespace) -> int:
     from recovery import failover
 
     request = failover.Request(
-        "failover", "standby", options.planned, options.fence, options.accept_unknown_loss, _yes(options)
+        "failover",
+        "standby",
+        options.planned,
+        options.fence,
+        options.accept_unknown_loss,
+        options.hold,
+        _yes(options),
     )
     return failover.run(request, session)
 
@@ -191,7 +198,7 @@ def _drill(session: Session, options: argparse.Namespace) -> int:
     from recovery.azure_drill import AzureExecutor
     from recovery.drill import DRILLS, run_drill
 
-    drill = DRILLS["unplanned-failover" if options.unplanned else "planned-failover"]
+    drill = DRILLS["unplanned failover" if options.unplanned else "planned failover"]
     session.say(drill.question)
     if not _drill_agreed(session, drill, _yes(options)):
         return 0

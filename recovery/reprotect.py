@@ -19,7 +19,7 @@ def run(session: Session, sku: str = "", yes: bool = False) -> int:
         raise errors.ArmUnavailable("The account does not answer the management plane. Try again in a few minutes.")
     begun = session.state.begun
     if begun is None or begun.command != "reprotect":
-        _ensure_possible(session, account)
+        _ensure_possible(session, account, sku)
         sku = sku or _usual(session, account)
         session.say(f"PATCH storageAccounts/{session.azure.account_name} sku {account.sku} -> {sku}")
         session.say("The whole account is copied to the other region: hours, with an egress charge; apps keep working.")
@@ -38,14 +38,14 @@ def run(session: Session, sku: str = "", yes: bool = False) -> int:
     return 0
 
 
-def _ensure_possible(session: Session, account: Account) -> None:
+def _ensure_possible(session: Session, account: Account, sku: str) -> None:
     if session.state.begun is not None:
         raise errors.Refused(
             f"The {session.state.begun.command} has not ended. Finish it first: see python -m recovery status"
         )
     if account.failover_in_progress:
         raise errors.Refused("A failover is in progress. Watch it with: python -m recovery status --watch")
-    if account.protected:
+    if account.protected and sku in ("", account.sku):
         raise errors.Refused(
             f"The account is {account.sku} and its copy is live: it is protected. See: python -m recovery status"
         )

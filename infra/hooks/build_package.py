@@ -26,7 +26,9 @@ NEVER = {"__pycache__"}
 
 def sources(root: Path) -> list[Path]:
     """Every file of the project that belongs into the package, relative to the root."""
-    workflows = [p.relative_to(root) for p in (root / "workflows").rglob("*") if p.is_file() and not NEVER & set(p.parts)]
+    workflows = [
+        p.relative_to(root) for p in (root / "workflows").rglob("*") if p.is_file() and not NEVER & set(p.parts)
+    ]
     found = {Path(name) for name in FILES} | set(workflows)
     waiting = [path for path in found if path.suffix == ".py"]
     while waiting:

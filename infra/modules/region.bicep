@@ -141,10 +141,10 @@ module vaultEndpoint 'single-endpoint.bicep' = if (clientAuth == 'keys') {
     targetId: vaultId
     groupId: 'vault'
     subnetId: network.outputs.endpointSubnetId
-    zoneId: resourceId('Microsoft.Network/privateDnsZones', 'privatelink.vaultcore.azure.net')
+    zoneId: vaultZone!.outputs.zoneId
     tags: tags
   }
-  dependsOn: [hubEndpoints, vaultZone]
+  dependsOn: [hubEndpoints]
 }
 
 // The journal's names live in the same zones as the hub's: another account, so another record.

@@ -32,3 +32,9 @@ resource vault 'Microsoft.KeyVault/vaults@2024-11-01' = {
 
 @description('Resource id of the vault.')
 output id string = vault.id
+
+@description('Name of the vault.')
+output name string = vault.name
+
+@description('Address of the vault.')
+output uri string = vault.properties.vaultUri

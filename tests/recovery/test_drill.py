@@ -12,7 +12,7 @@ import pytest
 from recovery.arm_fake import FakeClock
 from recovery.drill import DRILLS, PLANNED_FAILOVER, Drill, DrillReport, StepFailed, run_drill
 
-DRILL = Drill("d", "why?", True, ("g",), ("f",), ("r",), ("v1", "v2"), ("back",))
+DRILL = Drill("d", "why?", True, ("g",), ("w",), ("f",), ("r",), ("v1", "v2"), ("back",))
 
 
 class Rehearsal:
@@ -43,9 +43,9 @@ def rehearse(failing: str = "") -> tuple[DrillReport, list[str]]:
     return run_drill(DRILL, rehearsal, clock, lambda _: None), rehearsal.done
 
 
-def test_the_steps_run_in_the_order_gate_fault_recovery_verdict_restore() -> None:
+def test_the_steps_run_in_the_order_gate_work_fault_recovery_verdict_restore() -> None:
     report, done = rehearse()
-    assert done == ["g", "f", "r", "v1", "v2", "back"]
+    assert done == ["g", "w", "f", "r", "v1", "v2", "back"]
     assert report.passed and report.recovery_seconds == 10
 
 
@@ -57,13 +57,13 @@ def test_a_failed_gate_breaks_nothing() -> None:
 
 def test_a_failed_verdict_is_reported_and_everything_is_put_back() -> None:
     report, done = rehearse("v1")
-    assert done == ["g", "f", "r", "v1", "v2", "back"]
+    assert done == ["g", "w", "f", "r", "v1", "v2", "back"]
     assert not report.passed
 
 
 def test_a_failed_recovery_stops_the_drill_where_it_is() -> None:
     report, done = rehearse("r")
-    assert done == ["g", "f", "r"]
+    assert done == ["g", "w", "f", "r"]
     assert not report.passed
 
 
@@ -71,7 +71,7 @@ def test_the_report_is_json_with_every_step_and_fact(tmp_path: Path) -> None:
     report, _ = rehearse()
     report.write(tmp_path / "report.json")
     document = json.loads((tmp_path / "report.json").read_text())
-    assert [step["step"] for step in document["steps"]] == ["g", "f", "r", "v1", "v2", "back"]
+    assert [step["step"] for step in document["steps"]] == ["g", "w", "f", "r", "v1", "v2", "back"]
     assert document["facts"] == {"accepted": 3}
     assert document["passed"] is True
 

@@ -163,3 +163,12 @@ def test_nothing_is_changed_when(practice: Practice, why: str) -> None:
 def test_a_silent_app_after_the_start_is_said_and_not_undone(practice: Practice) -> None:
     practice.fail_over(UNPLANNED)
     assert "/api/health answers 200" in practice.text()
+
+
+def test_held_before_the_start_the_hub_can_be_looked_at_while_no_app_runs(practice: Practice) -> None:
+    failover.run(UNPLANNED, practice.session())
+    failover.run(Request("failover", "standby", planned=False, hold=True, yes=True), practice.session())
+    assert practice.azure.running() == []
+    assert practice.world.primary == "northeurope"
+    failover.run(Request("failover", "standby", planned=False, yes=True), practice.session())
+    assert practice.azure.running() == ["func-neu-fake"]

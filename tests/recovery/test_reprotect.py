@@ -56,6 +56,13 @@ def test_zones_are_regained_at_home_only(practice: Practice) -> None:
     assert practice.world.sku == "Standard_RAGRS"
 
 
+def test_zones_can_be_asked_for_at_home(tmp_path: Path) -> None:
+    practice = Practice(tmp_path)
+    reprotect.run(practice.session(), "Standard_RAGZRS", yes=True)
+    assert practice.world.sku == "Standard_RAGZRS"
+    assert practice.verdict() == "normal"
+
+
 def test_an_account_that_was_not_readable_becomes_geo_redundant_without_a_readable_copy(practice: Practice) -> None:
     session = practice.session()
     session.state.original_sku = "Standard_GRS"
