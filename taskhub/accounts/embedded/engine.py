@@ -29,6 +29,7 @@ UNAVAILABLE: Final = "unavailable"
 
 BUSY_SECONDS = 30.0  # how long other processes may keep the file before we give up
 RETRY_SECONDS = 0.001
+BATCH = 500  # operations in one transaction, so that neither our loop nor other processes stand still for long
 
 
 class _Operation:
@@ -73,7 +74,8 @@ class Engine:
         self.replicated = False
         self.touched: set[str] = set()  # queues in which a message may have become visible
         self.arrivals = Arrivals(self, description)
-        self._etags = (f"{secrets.token_hex(6)}{n:x}" for n in itertools.count(1))
+        self._etag_prefix = secrets.token_hex(6)
+        self._etags = itertools.count(1)
         self._waiting: list[_Operation] = []
         self._loop: asyncio.AbstractEventLoop | None = None  # where the next flush is due
         self._busy_since: float | None = None
@@ -83,7 +85,7 @@ class Engine:
 
     def new_etag(self) -> str:
         """Different from every other one, in this file and its copies."""
-        return next(self._etags)
+        return f"{self._etag_prefix}{next(self._etags):x}"
 
     def log(
         self, service: str, unit: str, change: str, key: str, state: dict[str, Any], content: bytes | None = None
@@ -165,8 +167,8 @@ class Engine:
 
     def _flush(self) -> None:
         self._loop = None
-        batch = [operation for operation in self._waiting if not operation.future.cancelled()]
-        self._waiting = []
+        waiting = [operation for operation in self._waiting if not operation.future.cancelled()]
+        batch, self._waiting = waiting[:BATCH], waiting[BATCH:]
         if not batch:
             return
         writes = any(operation.writes for operation in batch)
@@ -189,6 +191,9 @@ class Engine:
             self._rollback()
             self._run_each(batch)
         self._wake()
+        if self._waiting and self._loop is None:
+            self._loop = self._waiting[0].future.get_loop()
+            self._loop.call_soon(self._flush)
 
     def _run(self, batch: list[_Operation], writes: bool) -> None:
         state = self._state()

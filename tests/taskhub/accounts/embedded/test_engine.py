@@ -129,6 +129,16 @@ async def test_an_account_keeps_what_it_was_given_when_it_is_closed(tmp_path: Pa
 
 
 @pytest.mark.asyncio
+async def test_thousands_of_operations_of_one_turn_are_all_carried_out_in_their_order() -> None:
+    account = open_embedded(":memory:")
+    await account.queues.create("q-1")
+    sent = await asyncio.gather(*(account.queues.put("q-1", str(n)) for n in range(1203)))
+    assert [message.text for message in sent] == [str(n) for n in range(1203)]
+    found = account.engine.db.execute("SELECT text FROM messages ORDER BY visible, seq").fetchall()
+    assert [text for (text,) in found] == [message.text for message in sent]
+
+
+@pytest.mark.asyncio
 async def test_a_closed_account_says_so() -> None:
     account = open_embedded(":memory:")
     await account.close()
