@@ -1,0 +1,17 @@
+"""What the drill tests share: a hub whose writes are logged."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+
+import pytest
+
+from tests.lab.drills.hub import Hub
+
+
+@pytest.fixture
+async def hub() -> AsyncIterator[Hub]:
+    hub = Hub()
+    await hub.hub.create()
+    yield hub
+    await hub.account.close()

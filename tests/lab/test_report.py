@@ -1,0 +1,117 @@
+"""The report says what was lost, in a summary of one screen, one page that needs nothing else, and JSON."""
+
+from __future__ import annotations
+
+import io
+import json
+from html.parser import HTMLParser
+from pathlib import Path
+from typing import Any
+
+import pytest
+from rich.console import Console
+
+from lab import report
+
+VERDICTS = ("completed before", "completed", "stuck", "lost")
+
+
+def instance(number: int, verdict: str) -> dict[str, Any]:
+    why = {"stuck": "its <row> is missing", "lost": "never arrived"}.get(verdict, "")
+    raised = number + 0.5 if number % 2 else None
+    return {
+        "instance": f"drill-{number:04}", "started_at": float(number), "raised_at": raised,
+        "raised_through": "kept URL" if raised else None, "verdict": verdict, "event": "lost" if raised else None,
+        "event_raised_again": verdict == "completed", "why": why, "remark": "", "agrees": True,
+        "truth": {"verdict": verdict, "event": None, "why": why},
+    }  # fmt: skip
+
+
+@pytest.fixture
+def findings() -> dict[str, Any]:
+    requests = [instance(number, VERDICTS[number % 4]) for number in range(40)]
+    return {
+        "drill": "unplanned failover", "question": "What do we lose?", "command": "python scripts/drill --seed 7",
+        "finished": "2026-01-02T03:04:05+00:00", "seed": 7, "instances": 40, "lag_seconds": 5.0,
+        "distribution": "long-tailed", "work_seconds": 42.0, "pace": 1.0, "accepted": {"starts": 40, "events": 20},
+        "verdicts": dict.fromkeys(VERDICTS, 10),
+        "reasons": {"stuck": {"its <row> is missing": 10}, "lost": {"never arrived": 10}},
+        "events": {"applied": 0, "lost": 20, "lost_and_raised_again": 10},
+        "recovery_point": {"seconds": 4.2, "requests": 40, "last_sync_time_seconds_before": {"table": 9.0}},
+        "recovery_time": {"seconds": 6.5, "steps": [{"step": "start North Europe", "seconds": 2.5}]},
+        "ground_truth_agrees": 40, "problems": [], "requests": requests,
+    }  # fmt: skip
+
+
+def printed(findings: dict[str, Any]) -> str:
+    console = Console(file=io.StringIO(), width=100, highlight=False)
+    console.print(report.summary(findings))
+    return console.file.getvalue()  # type: ignore[attr-defined,no-any-return]
+
+
+class Page(HTMLParser):
+    """Collects what a page refers to, and checks that tags are closed in order."""
+
+    VOID = {"meta", "br"}
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.open: list[str] = []
+        self.references: list[str] = []
+        self.tags: list[str] = []
+        self.feed(text)
+
+    def handle_starttag(self, tag: str, attributes: list[tuple[str, str | None]]) -> None:
+        self.tags.append(tag)
+        self.references += [str(value) for name, value in attributes if name in ("href", "src")]
+        if tag not in self.VOID:
+            self.open.append(tag)
+
+    def handle_startendtag(self, tag: str, attributes: list[tuple[str, str | None]]) -> None:
+        self.tags.append(tag)
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open.pop() == tag
+
+
+def test_the_summary_fits_one_screen_and_names_what_was_lost(findings: dict[str, Any]) -> None:
+    text = printed(findings)
+    assert len(text.splitlines()) <= 24
+    assert "drill-0003" in text and "4 more" in text
+    assert "4.2 s, 40 requests" in text
+    assert "python scripts/drill --seed 7" in text
+
+
+def test_a_problem_is_in_the_summary_and_on_the_page(findings: dict[str, Any]) -> None:
+    findings["problems"] = ["the verdict and the ground truth differ"]
+    assert "not ok" in printed(findings)
+    assert "the verdict and the ground truth differ" in report.html(findings)
+
+
+def test_the_page_is_whole_and_needs_nothing_else(findings: dict[str, Any]) -> None:
+    page = Page(report.html(findings))
+    assert page.open == []
+    assert page.references == []
+    assert "script" not in page.tags and "svg" in page.tags
+
+
+def test_the_page_draws_every_instance_in_the_colour_of_its_verdict(findings: dict[str, Any]) -> None:
+    picture = report.timeline(findings)
+    assert picture.count("<g>") == 40
+    assert all(picture.count(f'fill="{colour}"') >= 10 for colour in report.COLOURS.values())
+
+
+def test_what_instances_say_is_escaped(findings: dict[str, Any]) -> None:
+    assert "its &lt;row&gt; is missing" in report.html(findings)
+    assert "<row>" not in report.html(findings)
+
+
+def test_when_nothing_was_lost_the_summary_says_so(findings: dict[str, Any]) -> None:
+    findings["recovery_point"] |= {"seconds": 0.0, "requests": 0}
+    assert "nothing that was accepted is missing" in printed(findings)
+
+
+def test_both_files_are_written_where_they_were_asked_for(findings: dict[str, Any], tmp_path: Path) -> None:
+    page, data = report.write(findings, tmp_path / "new")
+    assert json.loads(data.read_text()) == findings
+    assert page.read_text().startswith("<!doctype html>")
