@@ -1,7 +1,7 @@
 """What a drill is, and how it is run: the value, the one function that executes it, and the report.
 
-A drill is data: gate, work, fault, recovery, verdict, restore, each a list of step names. An executor knows what the names mean: the
-lab's on a geo-replicated pair on this machine, `azure_drill` on a real account. Both write this report.
+A drill is data: gate, work, fault, recovery, verdict, restore, each a list of step names. An executor knows what the
+names mean: one on a geo-replicated pair on this machine, or `azure_drill` on a real account. Both write this report.
 """
 
 from __future__ import annotations

@@ -68,7 +68,7 @@ def test_an_interrupted_build_is_done_again(root: Path, monkeypatch: pytest.Monk
 
 def test_dependencies_are_wheels_for_the_apps_platform(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     commands: list[list[str]] = []
-    monkeypatch.setattr(build_package.subprocess, "run", lambda command, check: commands.append(command))
+    monkeypatch.setattr("subprocess.run", lambda command, check: commands.append(command))
     build_package.install_dependencies(tmp_path, tmp_path / "dist")
     assert "--only-binary=:all:" in commands[0]
     assert commands[0][commands[0].index("--platform") + 1] == "manylinux2014_x86_64"

@@ -54,7 +54,8 @@ def test_anchors_lead_to_headings(page: str) -> None:
     text = (ROOT / "docs" / f"{page}.md").read_text()
     for target, anchor in re.findall(r"\]\(([\w.-]*\.md)?#([^)]+)\)", text):
         other = (ROOT / "docs" / target).read_text() if target else text
-        headings = {re.sub(r"[^\w -]", "", h.lower()).strip().replace(" ", "-") for h in re.findall(r"^#+ (.+)$", other, re.M)}
+        titles = re.findall(r"^#+ (.+)$", other, re.M)
+        headings = {re.sub(r"[^\w -]", "", title.lower()).strip().replace(" ", "-") for title in titles}
         assert anchor in headings, f"{target}#{anchor}"
 
 
