@@ -9,7 +9,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from taskhub.accounts import Query, Row, Tables, Where
+from taskhub.accounts import Page, Query, Row, Tables, Where
+from taskhub.errors import AccountError
 from taskhub.instances import TERMINAL_STATES
 from taskhub.layout import escape_key
 
@@ -76,14 +77,22 @@ async def page(tables: Tables, table: str, query: Query, top: int, token: str | 
     """
     if top < 1:
         raise ValueError("a page holds at least one instance")
-    rows: list[Row] = []
-    inner = _inner_token(token)
-    while True:
+    found = await _first_page(tables, table, query, min(top, MAX_PAGE), token)
+    rows, inner = found.rows, found.token
+    while inner is not None and len(rows) < top:
         found = await tables.page(table, query, inner, min(top - len(rows), MAX_PAGE))
-        rows += found.rows
-        inner = found.token
-        if inner is None or len(rows) >= top:
-            return rows, None if inner is None else _outer_token(inner)
+        rows, inner = rows + found.rows, found.token
+    return rows, None if inner is None else _outer_token(inner)
+
+
+async def _first_page(tables: Tables, table: str, query: Query, size: int, token: str | None) -> Page:
+    inner = _inner_token(token)
+    try:
+        return await tables.page(table, query, inner, size)
+    except AccountError as error:
+        if inner is None or type(error) is not AccountError:  # its subclasses say what else is wrong
+            raise
+        raise ValueError(f"{token!r} is not a continuation token of this hub: {error}") from error
 
 
 def _outer_token(inner: str) -> str:
