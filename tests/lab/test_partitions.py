@@ -51,14 +51,16 @@ class Line:
 class Host:
     """A host of the hub: its partitions, its line, and what it was told."""
 
-    def __init__(self, account: Account, clock: ManualClock, worker: str, app: str, options: LeaseOptions) -> None:
+    def __init__(
+        self, account: Account, clock: ManualClock, hub: HubSettings, worker: str, app: str, options: LeaseOptions
+    ) -> None:
         self.account = copy.copy(account)
         self.line = Line(account.blobs)
         self.account.blobs = cast(Blobs, self.line)
         self.told: list[frozenset[int]] = []
         self.changed = asyncio.Event()
-        hub = TaskHub(self.account, HubSettings("ShopHub"), clock)
-        self.partitions = Partitions(hub, clock, worker, app, options, self._change)
+        task_hub = TaskHub(self.account, hub, clock)
+        self.partitions = Partitions(task_hub, clock, worker, app, options, self._change)
 
     def _change(self, owned: frozenset[int]) -> None:
         self.told.append(owned)
@@ -77,9 +79,10 @@ class World:
 
     def __init__(self, account: Account, clock: ManualClock) -> None:
         self.account, self.clock = account, clock
+        self.hub = HubSettings("ShopHub")
 
     def host(self, worker: str, app: str = "shop", options: LeaseOptions = LeaseOptions()) -> Host:  # noqa: B008
-        return Host(self.account, self.clock, worker, app, options)
+        return Host(self.account, self.clock, self.hub, worker, app, options)
 
     async def started(self, worker: str, app: str = "shop", options: LeaseOptions = LeaseOptions()) -> Host:  # noqa: B008
         host = self.host(worker, app, options)
@@ -260,6 +263,37 @@ async def test_many_hosts_leave_no_partition_unowned(world: World, count: int) -
     hosts = [await world.started(f"w{number}") for number in range(count)]
     await world.pass_time(120, *hosts)
     assert sorted(len(host.owned) for host in hosts) == {3: [1, 1, 2], 4: [1] * 4, 5: [0, 1, 1, 1, 1]}[count]
+    before = [len(host.told) for host in hosts]
+    await world.pass_time(60, *hosts)
+    assert [len(host.told) for host in hosts] == before
+
+
+async def test_no_partition_moves_that_need_not_move(world: World) -> None:
+    world.hub = HubSettings("ShopHub", partition_count=8)
+    hosts: list[Host] = []
+    for worker in ("w1", "w2", "w3"):
+        hosts.append(await world.started(worker))
+        await world.pass_time(100, *hosts)
+    assert sorted(len(host.owned) for host in hosts) == [2, 3, 3]
+    epochs = [(await world.text(f"intent/shophub-control-{index:02d}"))["Epoch"] for index in range(8)]
+    assert sum(epochs) == 8 + 4 + 2
+
+
+async def test_a_partition_is_owned_as_soon_as_it_is_intended(world: World) -> None:
+    first, second = await world.started("w1"), await world.started("w2")
+    await first.partitions.drain_and_release()
+    for seconds in (7, 3):  # the pass for ownership was not long ago when that for intents is due
+        world.clock.advance(timedelta(seconds=seconds))
+        await second.step()
+    assert second.owned == ALL
+
+
+async def test_ownership_is_not_touched_by_a_host_that_is_not_meant_to_have_it(world: World) -> None:
+    await world.account.blobs.put("shophub-leases", "intent/shophub-control-01", b"{}")
+    await world.account.blobs.acquire_lease("shophub-leases", "intent/shophub-control-01", -1)
+    host = await world.started("w1")
+    assert host.owned == ALL - {1} == host.partitions.held
+    assert await world.account.blobs.properties("shophub-leases", "ownership/shophub-control-01") is None
 
 
 async def test_when_a_host_dies_the_other_takes_over_after_its_leases_have_ended(world: World) -> None:
@@ -463,6 +497,15 @@ async def test_make_primary_changes_nothing_for_the_app_that_has_the_lease(world
     assert (await world.text(INFO, "shophub-applease"))["DesiredSwapId"] is None
 
 
+async def test_a_wish_to_be_primary_is_fulfilled_when_the_app_s_other_host_is_it(world: World) -> None:
+    await world.started("w1")
+    second = world.host("w2")
+    await second.partitions.make_primary()
+    await second.step()
+    assert second.partitions.has_app_lease
+    assert (await world.text(INFO, "shophub-applease"))["DesiredSwapId"] is None
+
+
 async def test_make_primary_without_an_app_lease_is_refused(world: World) -> None:
     host = await world.started("w", options=NO_APP_LEASE)
     with pytest.raises(InvalidOperation, match="useAppLease is false in host.json"):
@@ -510,6 +553,23 @@ async def test_through_an_outage_an_app_takes_its_lease_for_kept_but_not_its_par
     west.line.cut = True
     await world.pass_time(200, west)
     assert west.partitions.has_app_lease and west.owned == NONE
+
+
+async def test_an_app_lease_that_cannot_be_renewed_does_not_disturb_the_partitions(
+    world: World, caplog: pytest.LogCaptureFixture
+) -> None:
+    west = await world.started("w", "shop-west")
+    renew = world.account.blobs.renew_lease
+
+    async def only_blobs(container: str, name: str | None, lease_id: str) -> None:
+        if name is None:
+            raise AccountUnreachable("503.")
+        await renew(container, name, lease_id)
+
+    west.line.renew_lease = only_blobs  # type: ignore[attr-defined]
+    await world.pass_time(30, west)
+    assert west.told == [ALL]
+    assert caplog.messages == ["The app lease could not be renewed and is taken for renewed, as on the platform. 503."]
 
 
 async def test_an_app_whose_lease_was_taken_meanwhile_stops(world: World) -> None:
