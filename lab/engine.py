@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine
 from dataclasses import dataclass
+from typing import Any
 
 from lab.activities import Activities
 from lab.deliveries import Deliveries
@@ -53,7 +54,9 @@ class Engine:
         lease_seconds: int,
         binding: Callable[[FunctionInfo], str | None],
         http_call: Callable[[str], Awaitable[str]],
+        alone: bool = False,
     ) -> None:
+        """`alone`: nobody else works on the hub, so that it needs neither leases nor renewals nor polling."""
         self.hub = TaskHub(account, hub_settings(durable), clock)
         self.durable = durable
         self.deliveries = Deliveries(self.hub, clock)
@@ -76,17 +79,33 @@ class Engine:
         self._readers: dict[int, asyncio.Task[None]] = {}
         self._tasks: list[asyncio.Task[None]] = []
         self._stopping = False
+        self.failed = asyncio.Event()  # set when a loop of the engine died: stop the host then
+        self._alone = alone
+        self._polling = 1e9 if alone else durable.max_queue_polling_interval.total_seconds()
 
     async def start(self) -> None:
         """Creates what is missing of the hub and begins to work. AccountError: the account refuses."""
         await self.hub.create()
-        polling = self.durable.max_queue_polling_interval.total_seconds()
-        self._tasks = [
-            asyncio.create_task(self.partitions.run(), name="partitions"),
-            asyncio.create_task(self.deliveries.renew(), name="renewals"),
-            asyncio.create_task(self.activities.read(polling), name="work items"),
-            asyncio.create_task(self._watch_busy(), name="draining"),
+        self._tasks = [self._begin(self.activities.read(self._polling), "work items")]
+        if self._alone:
+            self._owned_changed(frozenset(range(self.durable.partition_count)))
+            return
+        self._tasks += [
+            self._begin(self.partitions.run(), "partitions"),
+            self._begin(self.deliveries.renew(), "renewals"),
+            self._begin(self._watch_busy(), "draining"),
         ]
+
+    def _begin(self, work: Coroutine[Any, Any, None], name: str) -> asyncio.Task[None]:
+        task = asyncio.create_task(work, name=name)
+        task.add_done_callback(self._ended)
+        return task
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        """None of these may end by itself: a host that lives on without one of them would only look alive."""
+        if not task.cancelled() and (error := task.exception()) is not None:
+            log.critical("The host's loop '%s' failed; the host stops working.", task.get_name(), exc_info=error)
+            self.failed.set()
 
     async def stop(self) -> str:
         """Stops taking work, finishes or gives back what is in hand, frees the leases; says what was left."""
@@ -116,10 +135,9 @@ class Engine:
         for index in lost:
             self._readers.pop(index).cancel()
         self.orchestrations.forget({self.hub.names.control_queue_at(index) for index in lost})
-        polling = self.durable.max_queue_polling_interval.total_seconds()
         for index in owned - set(self._readers):
             queue = self.hub.names.control_queue_at(index)
-            self._readers[index] = asyncio.create_task(self.orchestrations.read(queue, polling), name=queue)
+            self._readers[index] = self._begin(self.orchestrations.read(queue, self._polling), queue)
             log.debug("Reading %s", queue)
 
     async def _watch_busy(self) -> None:
