@@ -9,7 +9,8 @@
     │   ├── PortTaken
     │   └── InterpreterUnusable
     └── RequestError            the caller of the management API; carries the HTTP status it becomes
-        └── ArgumentInvalid     400, as the extension's ArgumentException
+        ├── ArgumentInvalid     400, as the extension's ArgumentException
+        └── InstanceGone        410, the instance has ended
 """
 
 from __future__ import annotations
@@ -68,6 +69,16 @@ class RequestError(LabError):
 
 
 class ArgumentInvalid(RequestError):
-    """An argument of a request is wrong: what the extension throws as ArgumentException."""
+    """An argument of a request is wrong; `kind` is the .NET exception that the extension throws."""
 
     status = 400
+
+    def __init__(self, text: str, kind: str = "System.ArgumentException") -> None:
+        super().__init__(text)
+        self.kind = kind
+
+
+class InstanceGone(RequestError):
+    """The instance has ended; nothing can be asked of it any more."""
+
+    status = 410

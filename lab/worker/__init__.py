@@ -72,6 +72,7 @@ class EpisodeResult:
     custom_status: str | None = None  # JSON text, None when there is none
     error: str | None = None  # set when the orchestrator raised
     cancelled_timers: list[int] = field(default_factory=list)  # CreateTimer leaves (by position) cancelled meanwhile
+    stack: str = ""  # the traceback of `error`
 
 
 class InvocationFailed(Exception):

@@ -8,6 +8,8 @@ is new; `tests/lab/worker/test_episodes.py` proves that both give the same answe
 from __future__ import annotations
 
 import json
+import math
+import re
 from collections import OrderedDict
 from collections.abc import Callable
 from types import GeneratorType
@@ -31,6 +33,7 @@ MARKER = "\n\n$OutOfProcData$:"
 ORCHESTRATOR_STARTED = 12
 TIMER_FIRED = 11
 MAX_SESSIONS = 2000
+LONE_SURROGATE = re.compile("[\ud800-\udfff]")
 
 
 def trigger_of(call: dict[str, Any]) -> dict[str, Any]:
@@ -95,7 +98,7 @@ def replay(function: Signature, call: dict[str, Any]) -> dict[str, Any]:
     try:
         state = json.loads(function.call(**{function.trigger["name"]: OrchestrationContext(body)}))
     except Exception as error:
-        state = state_in(error)
+        return {**answer_of(state_in(error), 0), "stack": describe(error.__cause__ or error).stack}
     return answer_of(state, 0)
 
 
@@ -128,19 +131,32 @@ def answer_of(state: dict[str, Any], actions_before: int) -> dict[str, Any]:
         "custom_status": None if custom_status is None else compact(custom_status),
         "error": state.get("error"),
         "cancelled_timers": [],
+        "stack": "",
     }
 
 
 def compact(value: Any) -> str:
-    """JSON without blanks, letters as they are (lone surrogates stay escapes), as the extension writes it."""
+    """JSON without blanks, letters as they are, as the extension writes it.
+
+    Half a surrogate pair stays an escape; what is no JSON number (NaN, infinities) becomes a text.
+    """
     text = json.dumps(value, separators=(",", ":"), ensure_ascii=False)
-    if text.isascii():
-        return text
-    try:
-        text.encode("utf-8")
-    except UnicodeEncodeError:
+    if "NaN" in text or "Infinity" in text:
+        value = _without_nan(value)
+        text = json.dumps(value, separators=(",", ":"), ensure_ascii=False)
+    if not text.isascii() and LONE_SURROGATE.search(text):
         return json.dumps(value, separators=(",", ":"))
     return text
+
+
+def _without_nan(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _without_nan(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_without_nan(item) for item in value]
+    if isinstance(value, float) and not math.isfinite(value):
+        return "NaN" if math.isnan(value) else "Infinity" if value > 0 else "-Infinity"
+    return value
 
 
 def can_be_kept(call: Callable[..., Any]) -> bool:
@@ -270,17 +286,18 @@ class Session:
                 executor.output = None
                 executor.exception = error
         state = self._state()
+        stack = "" if executor.exception is None else describe(executor.exception).stack
         if executor.exception is not None and MARKER in str(executor.exception):
             self._sent = 0  # the whole list is part of the spoiled text
             whole = {**state, "actions": [[action.to_json() for action in context._actions[0]]]}
-            return answer_of(state_in(Exception(f"{executor.exception}{MARKER}{df_dumps(whole)}")), 0)
-        before = self._sent
+            spoiled = Exception(f"{executor.exception}{MARKER}{df_dumps(whole)}")
+            return {**answer_of(state_in(spoiled), 0), "stack": stack}
+        before, cancelled = self._sent, self._cancelled()
         new = context._actions[0][before:]
         self._sent += len(new)
         answer = answer_of(json.loads(df_dumps({**state, "actions": [[action.to_json() for action in new]]})), before)
-        answer["cancelled_timers"] = self._cancelled()
         self._watch(new)
-        return answer
+        return {**answer, "cancelled_timers": cancelled, "stack": stack}
 
     def _state(self) -> dict[str, Any]:
         executor = self._executor

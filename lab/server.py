@@ -1,0 +1,162 @@
+"""The port: turns sockets into requests, hands them to the gateway or the management API, stops gracefully."""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import logging
+from dataclasses import replace
+from typing import Any
+
+from aiohttp import web
+from multidict import CIMultiDict
+
+from lab.client_binding import HOOK, LinkMaker
+from lab.errors import PortTaken
+from lab.function_index import FunctionIndex
+from lab.gateway import UNAUTHORIZED, Gateway
+from lab.incoming import Incoming
+from lab.keys import Keys
+from lab.management_api import ManagementApi, Sleep
+from lab.settings import Settings
+from lab.worker import HttpResponse, Worker
+from taskhub.client import TaskHubClient
+from taskhub.clock import Clock
+
+RPC = "/durabletask"  # the SDK's way in: the same API, without keys, from this machine only
+MAX_BODY = 210 * 1024 * 1024  # the Functions host's limit
+LOOPBACK = ("127.0.0.1", "::1")
+GRACE_SECONDS = 5.0
+HOME = b"<!DOCTYPE html><title>Functions</title><p>Your function app is up and running, on this machine.</p>"
+
+log = logging.getLogger("lab.server")
+
+
+class Server:
+    """Serves the HTTP functions of an app and the management API of its hub on one port."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        worker: Worker,
+        index: FunctionIndex,
+        client: TaskHubClient,
+        clock: Clock | None = None,
+        keys: Keys | None = None,
+        sleep: Sleep = asyncio.sleep,
+    ) -> None:
+        """`keys` are asked for when given; port 0 lets the system choose one (see `port` after the start)."""
+        self._settings = settings
+        self._worker = worker
+        self._index = index
+        self._client = client
+        self._clock = clock
+        self._keys = keys
+        self._sleep = sleep
+        self._runner: web.ServerRunner | None = None
+        self.port = settings.port
+
+    @property
+    def origin(self) -> str:
+        """Scheme, host and port for callers on this machine."""
+        return f"http://localhost:{self.port}"
+
+    async def start(self) -> None:
+        """Listens. PortTaken."""
+        runner = web.ServerRunner(web.Server(self._handle, request_factory=_request_of_any_size))
+        await runner.setup()
+        try:
+            await web.TCPSite(runner, "127.0.0.1", self.port, shutdown_timeout=GRACE_SECONDS).start()
+        except OSError as error:
+            await runner.cleanup()
+            if error.errno in (errno.EADDRINUSE, errno.EACCES):
+                raise PortTaken(self.port) from error
+            raise
+        self._runner = runner
+        self.port = self.port or runner.addresses[0][1]
+        self._compose()
+        try:  # browsers may take localhost for ::1
+            await web.TCPSite(runner, "::1", self.port, shutdown_timeout=GRACE_SECONDS).start()
+        except OSError:
+            pass
+
+    async def stop(self) -> None:
+        """Takes no more requests, and gives those in progress a few seconds."""
+        if self._runner is not None:
+            await self._runner.cleanup()
+            self._runner = None
+
+    def _compose(self) -> None:
+        durable = self._settings.durable
+        system_key = self._keys.system if self._keys else ""
+        self._links = LinkMaker(self.origin, durable.hub, durable.connection, system_key)
+        rpc_base = f"http://127.0.0.1:{self.port}{RPC}/"
+        prefix = self._settings.route_prefix
+        self._gateway = Gateway(self._worker, self._index, self._links, rpc_base, prefix, self._keys)
+        self._api = ManagementApi(
+            self._client, self._index, self._links, self._knows_connection, self._clock, self._sleep
+        )
+
+    def _knows_connection(self, name: str) -> bool:
+        known = {"storage", "azurewebjobsstorage", self._settings.durable.connection.lower()}
+        settings = {setting.lower().removesuffix("__accountname") for setting in self._settings.environment}
+        return name.lower() in known or name.lower() in settings or f"azurewebjobs{name.lower()}" in settings
+
+    async def _handle(self, request: web.BaseRequest) -> web.StreamResponse:
+        body = await request.read()
+        incoming = Incoming(
+            method=request.method,
+            scheme=request.scheme,
+            host=request.headers.get("Host", f"localhost:{self.port}"),
+            target=_target(request.raw_path),
+            headers=list(request.headers.items()),
+            body=body,
+        )
+        try:
+            answer = await self._answer(incoming, _is_local(request))
+        except Exception:
+            log.exception("A request could not be answered: %s %s", incoming.method, incoming.raw_path)
+            answer = HttpResponse(500, [], b"")
+        return _as_web(answer)
+
+    async def _answer(self, request: Incoming, is_local: bool) -> HttpResponse:
+        path = request.path.lower()
+        if _is_below(path, HOOK):
+            if self._keys is not None and not self._keys.allow_hook(request):
+                return UNAUTHORIZED
+            return await self._api.answer(request, HOOK, replace(self._links, origin=request.origin))
+        if _is_below(path, RPC) and is_local:
+            return await self._api.answer(request, RPC, self._links)
+        if path == "/" and request.method in ("GET", "HEAD") and self._settings.route_prefix:
+            return HttpResponse(200, [("Content-Type", "text/html; charset=utf-8")], HOME)
+        return await self._gateway.answer(request)
+
+
+def _is_below(path: str, prefix: str) -> bool:
+    return path == prefix or path.startswith(prefix + "/")
+
+
+def _target(raw: str) -> str:
+    """Path and query of the request line, also when it names the whole URL as proxies do."""
+    if raw.startswith("/"):
+        return raw
+    _, mark, rest = raw.partition("://")
+    return "/" + rest.partition("/")[2] if mark else "/" + raw
+
+
+def _is_local(request: web.BaseRequest) -> bool:
+    return request.remote is None or request.remote in LOOPBACK
+
+
+def _as_web(answer: HttpResponse) -> web.Response:
+    headers = CIMultiDict(answer.headers)
+    return web.Response(status=answer.status, headers=headers, body=answer.body or None)
+
+
+def _request_of_any_size(
+    message: Any, payload: Any, protocol: Any, writer: Any, task: asyncio.Task[None]
+) -> web.BaseRequest:
+    loop = asyncio.get_running_loop()
+    return web.BaseRequest(message, payload, protocol, writer, task, loop, client_max_size=MAX_BODY)
+
+
