@@ -202,7 +202,10 @@ class TaskHubClient:
         await self.hub.send(TaskMessage(event, instance_id, None))
 
     async def rewind(self, instance_id: str, reason: str | None) -> None:
-        """Takes a failed instance back to before its failures. InstanceNotFound; InvalidOperation: not Failed."""
+        """Takes a failed instance back to before its failures.
+
+        InstanceNotFound; InvalidOperation: it is not Failed, or the hub has no history of it.
+        """
         if await self._runtime_status(instance_id) != "Failed":
             raise InvalidOperation("The rewind operation is only supported on failed orchestration instances.")
         for leaf in await rewind_history(self.hub, instance_id):

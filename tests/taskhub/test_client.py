@@ -16,7 +16,7 @@ from taskhub.accounts import Account, Entity
 from taskhub.client import StatusQuery, TaskHubClient
 from taskhub.clock import ManualClock
 from taskhub.errors import AccountUnreachable, InstanceExists, InstanceNotFound, InvalidOperation, NotFound
-from taskhub.history import to_entity
+from taskhub.history import History, to_entity
 from taskhub.hub import TaskHub
 from taskhub.instances import ALL_STATES, RUNNING_STATES, TERMINAL_STATES
 from taskhub.messages import TaskMessage
@@ -322,6 +322,9 @@ async def test_an_operation_is_allowed_in_some_states(
     hub: TaskHub, client: TaskHubClient, operation: str, status: str
 ) -> None:
     await instance(hub, "a", status)
+    await hub.append_history(
+        History("a"), [messages.execution_started(hub.clock.now(), "a", "e", "Shop", None)], "e", 0
+    )
     if status in ALLOWED[operation]:
         await getattr(client, operation)("a", "why")
         return
