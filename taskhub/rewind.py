@@ -20,10 +20,10 @@ async def rewind_history(hub: TaskHub, instance_id: str) -> list[str]:
     """Edits the histories and Instances rows of an instance and its failed children, in place.
 
     Returns the ids that must be woken: the failed instances without failed children. As DurableTask.AzureStorage does
-    it (AzureTableTrackingStore.RewindHistoryAsync), except that children come first and each history changes in one
-    transaction (or a few), so that a rewind which was cut short can be repeated while the instance's row says Failed; and that a
-    child which cannot answer any more (its history is gone, or it ended well after all) is started again instead of
-    being waited for. InvalidOperation: there is no history.
+    it (AzureTableTrackingStore.RewindHistoryAsync), except for two things. Children come first and each history
+    changes in one transaction (or a few), so that a rewind which was cut short can be repeated while the instance's
+    row says Failed. And a child which cannot answer any more (its history is gone, or it did not end by failing) is
+    started again instead of being waited for. InvalidOperation: there is no history.
     """
     rows = await _current_rows(hub, instance_id)
     if not rows:
