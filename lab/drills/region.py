@@ -41,7 +41,7 @@ class Region:
     @property
     def log(self) -> Path:
         """What the host prints."""
-        return self.logs / f"{self.site}.log"
+        return self.logs / f"{self.name.lower().replace(' ', '-')}.log"
 
     @property
     def is_running(self) -> bool:
