@@ -197,7 +197,7 @@ def _recorded(response: aiohttp.ClientResponse) -> dict[str, str | list[str]]:
 
 
 def _content(response: aiohttp.ClientResponse, body: bytes) -> str:
-    charset = (response.charset or "utf-8").strip("\"'").lower()
+    charset = (response.charset or "utf-8").lower()
     try:
         return body.decode("utf-8-sig" if charset in ("utf-8", "utf8") else charset, "replace")
     except LookupError as error:
