@@ -10,6 +10,7 @@ import base64
 import binascii
 import itertools
 import json
+import re
 import uuid
 from dataclasses import dataclass
 from datetime import datetime, timezone
@@ -84,6 +85,7 @@ _NUMBER_OF_TYPE = {
 }
 _TYPE_OF_NUMBER = {number: name for name, number in _NUMBER_OF_TYPE.items()}
 _NO_ACTIVITY = "00000000-0000-0000-0000-000000000000"
+_FRACTION = re.compile(r"\.(\d+)")
 _sequence = itertools.count(1)
 
 
@@ -98,10 +100,10 @@ def parse_timestamp(text: str) -> datetime:
     Undecodable: it is no date-time.
     """
     try:
-        body, fraction = text.rstrip("Z"), 0
-        if text.endswith("Z") and "." in body:
-            body, digits = body.split(".")
-            fraction = int(digits[:6].ljust(6, "0"))
+        body, fraction = text.removesuffix("Z"), 0
+        if found := _FRACTION.search(body):
+            fraction = int(found[1][:6].ljust(6, "0"))
+            body = body[: found.start()] + body[found.end() :]
         moment = datetime.fromisoformat(body)
     except ValueError as error:
         raise Undecodable(f"'{text}' is no date-time") from error

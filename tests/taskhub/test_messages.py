@@ -152,6 +152,8 @@ def test_a_scheduled_task_is_named_with_its_id() -> None:
         ("2026-01-02T03:04:05.1234567Z", NOW),
         ("2026-01-02T03:04:05.123456", NOW),
         ("2026-01-02T05:04:05.123456+02:00", NOW),
+        ("2026-01-02T05:04:05.1234567+02:00", NOW),
+        ("2026-01-02T03:04:05.5", NOW.replace(microsecond=500000)),
         ("2026-01-02T03:04:05Z", NOW.replace(microsecond=0)),
         ("2026-01-02T03:04:05.5Z", NOW.replace(microsecond=500000)),
         ("2026-01-02T03:04:05.0000001Z", NOW.replace(microsecond=0)),
@@ -170,6 +172,30 @@ def test_what_is_no_time_is_said_to_be_none(text: str) -> None:
 
 def test_times_are_written_with_seven_digits() -> None:
     assert messages.timestamp(NOW) == "2026-01-02T03:04:05.1234560Z"
+
+
+@pytest.mark.parametrize(
+    ("kind", "properties", "suffix"),
+    [
+        (messages.EXECUTION_TERMINATED, {"Input": "why"}, "ExecutionTerminatedEvent"),
+        (messages.EXECUTION_SUSPENDED, {"Reason": "why"}, "ExecutionSuspendedEvent"),
+        (messages.EXECUTION_RESUMED, {"Reason": "why"}, "ExecutionResumedEvent"),
+        (messages.SUB_COMPLETED, {"TaskScheduledId": 3, "Result": "1"}, "SubOrchestrationInstanceCompletedEvent"),
+        (messages.TIMER_FIRED, {"TimerId": 2, "FireAt": "2026-01-02T04:00:00Z"}, "TimerFiredEvent"),
+    ],
+)
+def test_an_event_is_written_in_the_order_of_the_declared_classes(
+    kind: int, properties: dict[str, Any], suffix: str
+) -> None:
+    data = messages.envelope(TaskMessage(messages.event(kind, NOW, **properties), "order-1", None))
+    assert list(data["TaskMessage"]["Event"].items()) == [
+        ("$type", f"DurableTask.Core.History.{suffix}"),
+        ("EventType", kind),
+        *properties.items(),
+        ("EventId", -1),
+        ("IsPlayed", False),
+        ("Timestamp", "2026-01-02T03:04:05.1234560Z"),
+    ]
 
 
 def test_the_wrapper_of_a_large_message_names_its_blob() -> None:

@@ -53,7 +53,7 @@ async def instance(hub: TaskHub, instance_id: str, *events: Event, status: str =
 
 
 async def kinds(hub: TaskHub, instance_id: str) -> list[str]:
-    return [messages.EVENT_NAMES[event["EventType"]] for event in (await hub.read_history(instance_id)).events if event]
+    return [messages.EVENT_NAMES[event["EventType"]] for event in (await hub.read_history(instance_id)).events]
 
 
 async def woken(hub: TaskHub) -> list[str]:
