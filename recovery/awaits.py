@@ -218,15 +218,14 @@ def _look_call(facts: Facts, leaf: Leaf) -> Delivery:
     if replies:
         return Delivery(leaf, "ready", "the entity's reply is queued", messages=tuple(replies))
     entity = facts.related.get(str(call.get("InstanceId")))
-    request = request_of(call) or {}
+    request_id = str((request_of(call) or {}).get("id"))
+    queued = entity.requests_for(request_id) if entity is not None else []
+    if entity is not None and any(not entity.has_executed(x.task.event) for x in queued if x.task):
+        return Delivery(leaf, "ready", "the request is queued", messages=tuple(queued))
+    hidden = facts.unseen.get("control", 0)
     if entity is not None and entity.has_history and entity.has_executed(call):
-        return _gone(
-            leaf, "the entity has done it, and its reply is not queued", "reply", facts.unseen.get("control", 0)
-        )
-    if entity is not None and entity.requests_for(str(request.get("id"))):
-        return Delivery(leaf, "ready", "the request is queued")
-    return _gone(leaf, "the entity has not done it, and the request is not queued", "request",
-                 facts.unseen.get("control", 0))  # fmt: skip
+        return _gone(leaf, "the entity has done it, and its reply is not queued", "reply", hidden)
+    return _gone(leaf, "the entity has not done it, and the request is not queued", "request", hidden)
 
 
 _WORST_FIRST_ALL: tuple[State, ...] = ("lost", "blocked", "unsure", "outside", "ready")
@@ -249,6 +248,16 @@ def prospect(facts: Facts) -> State:
     if facts.is_suspended:
         return "outside"
     return state_of(facts, awaited(facts))
+
+
+def not_awaited(facts: Facts) -> list[Delivery]:
+    """What is open, lost, and not awaited now: the code may still ask for it after what it awaits."""
+    now = {(leaf.kind, leaf.number) for leaf in leaves(awaited(facts))}
+    still_open = [
+        Leaf(_KINDS[kind], number, str(x.get("Name") or "")) for (kind, number), x in facts.open_items.items()
+    ]
+    found = [look(facts, leaf) for leaf in still_open if (leaf.kind, leaf.number) not in now]
+    return [delivery for delivery in found if delivery.state == "lost"]
 
 
 def deliveries(facts: Facts) -> list[Delivery]:

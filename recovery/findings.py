@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
+from recovery.awaits import Delivery, not_awaited
 from recovery.facts import Facts, Message
 from taskhub import messages as m
 
@@ -32,6 +33,7 @@ class Finding:
     because: str
     outcome: Outcome = "fine"
     surplus: tuple[Message, ...] = ()
+    missing: tuple[Delivery, ...] = ()
 
 
 def _no_row(f: Facts) -> Finding | None:
@@ -101,7 +103,7 @@ def _after_the_end(f: Facts) -> Finding | None:
     if not surplus:
         return None
     names = ", ".join(sorted({x.describe() for x in surplus}))
-    return Finding("after-the-end", f"{names} is queued for a finished run: work runs in vain, a request hits the next run",
+    return Finding("after-the-end", f"{names} is queued for a finished run: work in vain, requests for the next run",
                    surplus=surplus)  # fmt: skip
 
 
@@ -122,6 +124,16 @@ def _event_before_start(f: Facts) -> Finding | None:
     return Finding(
         "event-before-start", "an event for it is dropped at its first dequeue unless the row is there first"
     )
+
+
+def _lost_beside(f: Facts) -> Finding | None:
+    if not f.is_open or f.replayed is None or f.terminations or (f.row_is_terminal and f.row_is != "older"):
+        return None
+    missing = tuple(not_awaited(f))
+    if not missing:
+        return None
+    names = ", ".join(delivery.leaf.describe() for delivery in missing[:4])
+    return Finding("open-and-lost", f"{names}: lost, not awaited now, perhaps later", missing=missing)
 
 
 def _poison(f: Facts) -> Finding | None:
@@ -146,6 +158,7 @@ def _wrong_queue(f: Facts) -> Finding | None:
 
 FINDINGS: tuple[Callable[[Facts], Finding | None], ...] = (
     _no_row, _drift, _dead_address, _dead_path, _other_generation, _after_the_end, _nobody_answers, _event_before_start,
+    _lost_beside,
     _poison, _unreadable_message, _wrong_queue,
 )  # fmt: skip
 

@@ -59,8 +59,8 @@ class Verdict:
     @property
     def needs_repair(self) -> bool:
         """Whether the instance or what lies around it should be changed before a host starts."""
-        return self.kind in ("stuck", "damaged", "lost") or self.outcome not in ("fine", "undecided") or any(
-            finding.surplus for finding in self.findings
+        return self.kind in ("stuck", "damaged", "lost", "orphan") or self.outcome not in ("fine", "undecided") or any(
+            finding.surplus or finding.missing for finding in self.findings
         )  # fmt: skip
 
 

@@ -16,6 +16,7 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta, timezone
 from typing import Any, Literal
+from urllib.parse import unquote
 
 from recovery.errors import HubNotFound, HubNotReadable
 from recovery.facts import Facts, Instance, Message, request_of
@@ -267,9 +268,9 @@ class Snapshot:
                 sentinel = found.entity
             else:
                 rows.append(await self._restored(found, missing))
-        missing += await self._dead_addresses(row.entity if row else {})
+        stored = await self._resolved(row.entity, missing) if row else None
         return Instance(
-            instance_id, row.entity if row else None, tuple(rows), sentinel, self.messages_of(instance_id),
+            instance_id, stored, tuple(rows), sentinel, self.messages_of(instance_id),
             tuple(missing), tuple(_problems(rows)), self.sent_by(instance_id),
         )  # fmt: skip
 
@@ -284,20 +285,37 @@ class Snapshot:
                 missing.append(blob)
         return entity
 
-    async def _dead_addresses(self, row: Entity) -> list[str]:
-        dead = []
+    async def _resolved(self, row: Entity, missing: list[str]) -> Entity:
+        """The row with the texts behind its addresses; those that a reader could not follow go to `missing`."""
         for column in ("Input", "Output"):
             address = str(row.get(column, ""))
             if not address.startswith(("http://", "https://")) or "-largemessages/" not in address:
                 continue
             name = self.hub.large.name_of(address)
-            if name is None or await self.hub.account.blobs.properties(self.hub.names.large_messages, name) is None:
-                dead.append(f"{column} {address}")
-        return dead
+            # A copy to another account keeps the blob but not the address.
+            place = name or unquote(address.split("-largemessages/", 1)[1].split("?")[0])
+            text = await self._large_text(place)
+            if name is None or text is None:
+                missing.append(f"{column} {address}")
+            if text is not None:
+                row = {**row, column: text}
+        return row
 
-    async def facts(self, instance_id: str, replay: Replay | None = None) -> Facts:
-        """An instance with its children and the entities it calls, and what its code awaits when `replay` knows it."""
-        return await self._family(instance_id, replay, set())
+    async def _large_text(self, name: str) -> str | None:
+        try:
+            return await self.hub.large_text(self.hub.large.url(name))
+        except (NotFound, Undecodable):
+            return None
+
+    async def facts(
+        self, instance_id: str, replay: Replay | None = None, events_lost: EventsLost | None = None
+    ) -> Facts:
+        """An instance with its children and the entities it calls, and what its code awaits when `replay` knows it.
+
+        `events_lost` tells which events the journal knows and the hub does not.
+        """
+        facts = await self._family(instance_id, replay, set())
+        return replace(facts, journal_events=events_lost(facts)) if events_lost else facts
 
     async def _family(self, instance_id: str, replay: Replay | None, above: set[str]) -> Facts:
         control = self.hub.names.control_queue(instance_id)
@@ -316,6 +334,7 @@ class Snapshot:
 
 
 Replay = Callable[[Facts], Any]
+EventsLost = Callable[[Facts], tuple[str, ...]]
 
 
 def _relatives(facts: Facts) -> set[str]:

@@ -1,0 +1,236 @@
+"""One look at a hub: every instance judged and what needs attention kept; and the repair with a second look."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections import Counter
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from recovery import plans, rules
+from recovery.facts import Facts, Message
+from recovery.plans import Plan
+from recovery.repairs import Audit, apply
+from recovery.rules import Verdict
+from recovery.snapshot import Snapshot, Way, live_leases
+from taskhub import messages as m
+from taskhub.errors import NotFound
+from taskhub.hub import HubSettings, TaskHub
+
+MAX_ROUNDS = 5
+Replay = Callable[[Facts], Any]
+Progress = Callable[[int], None]
+EventsLost = Callable[[Facts], tuple[str, ...]]
+
+
+@dataclass(frozen=True)
+class Line:
+    """One instance in a report."""
+
+    instance_id: str
+    kind: str
+    outcome: str
+    rule: str
+    because: str
+    findings: str
+    needs_repair: bool
+
+
+@dataclass
+class Examination:
+    """What one look found. Lines of instances that need nothing are counted; the others wait in a temporary file."""
+
+    hub: str
+    account: str
+    counts: Counter[str] = field(default_factory=Counter)
+    outcomes: Counter[str] = field(default_factory=Counter)
+    unaddressed: tuple[Message, ...] = ()
+    unseen: Mapping[str, int] = field(default_factory=dict)
+    leases: list[str] = field(default_factory=list)
+    waiting_parents: set[str] = field(default_factory=set)  # children that a parent's plan starts again
+    encoding: m.Encoding = "base64"
+
+    def __post_init__(self) -> None:
+        self._lines = sqlite3.connect("")
+        self._lines.execute("CREATE TABLE line (id, kind, outcome, rule, because, findings, repair)")
+
+    @property
+    def instances(self) -> int:
+        return sum(self.counts.values())
+
+    @property
+    def broken(self) -> int:
+        """How many instances need a repair."""
+        return int(self._lines.execute("SELECT count(*) FROM line WHERE repair").fetchone()[0])
+
+    @property
+    def is_clean(self) -> bool:
+        return self.broken == 0 and not self.unaddressed
+
+    def add(self, verdict: Verdict) -> None:
+        """Counts a verdict, and keeps it unless the instance is simply finished."""
+        self.counts[verdict.kind] += 1
+        self.outcomes[verdict.outcome] += 1
+        for delivery in (*verdict.missing, *(x for finding in verdict.findings for x in finding.missing)):
+            if delivery.lost == "start":
+                created = verdict.facts.scheduled[m.SUB_CREATED, delivery.leaf.number]
+                self.waiting_parents.add(str(created.get("InstanceId")))
+        if verdict.kind == "completed" and not verdict.needs_repair:
+            return
+        findings = "; ".join(f"{finding.name}: {finding.because}" for finding in verdict.findings)
+        self._lines.execute(
+            "INSERT INTO line VALUES (?, ?, ?, ?, ?, ?, ?)",
+            (verdict.instance_id, verdict.kind, verdict.outcome, verdict.rule, verdict.because, findings,
+             verdict.needs_repair),
+        )  # fmt: skip
+
+    def add_finished(self) -> None:
+        """Counts an instance that the scan found finished and tidy."""
+        self.counts["completed"] += 1
+        self.outcomes["fine"] += 1
+
+    def lines(self, only_broken: bool = False) -> Iterator[Line]:
+        """The instances that are not simply finished, those that need a repair first."""
+        condition = "WHERE repair" if only_broken else ""
+        for row in self._lines.execute(f"SELECT * FROM line {condition} ORDER BY repair DESC, kind, id"):
+            yield Line(row[0], row[1], row[2], row[3], row[4], row[5], bool(row[6]))
+
+    def broken_ids(self) -> list[str]:
+        return [row[0] for row in self._lines.execute("SELECT id FROM line WHERE repair ORDER BY id").fetchall()]
+
+
+@dataclass
+class Doctor:
+    """Looks at one hub and repairs it."""
+
+    hub: TaskHub
+    replay: Replay | None = None
+    way: Way = "everything"
+    only: Sequence[str] = ()
+    replies: Mapping[str, str] = field(default_factory=dict)
+    progress: Progress = lambda count: None
+    events_lost: EventsLost | None = None  # what the journal knows of an instance's events
+
+    async def examine(self) -> Examination:
+        """One look. AccountError: the account refuses or does not answer."""
+        snapshot = await Snapshot.take(self.hub, self.way)
+        try:
+            found = await self._begin(snapshot)
+            async for verdict in self._verdicts(snapshot, found):
+                found.add(verdict)
+            return found
+        finally:
+            await snapshot.release()
+            snapshot.close()
+
+    async def _begin(self, snapshot: Snapshot) -> Examination:
+        account = self.hub.account
+        return Examination(
+            self.hub.names.hub,
+            account.description or account.name,
+            unaddressed=() if self.only else snapshot.unaddressed(),
+            unseen=dict(snapshot.unseen),
+            leases=await live_leases(self.hub),
+            encoding=snapshot.encoding or "base64",
+        )
+
+    async def _verdicts(self, snapshot: Snapshot, found: Examination) -> AsyncIterator[Verdict]:
+        if self.only:
+            for instance_id in self.only:
+                yield await self._judge(snapshot, instance_id)
+            return
+        number = 0
+        async for glance in snapshot.glances():
+            number += 1
+            self.progress(number)
+            if glance.is_tidy:
+                found.add_finished()
+            else:
+                yield await self._judge(snapshot, glance.instance_id)
+
+    async def _judge(self, snapshot: Snapshot, instance_id: str) -> Verdict:
+        return rules.judge(await snapshot.facts(instance_id, self.replay, self.events_lost))
+
+    def plan(self, verdict: Verdict, found: Examination) -> Plan:
+        """The plan for one verdict of an examination."""
+        return plans.make_plan(verdict, self.replay, verdict.instance_id in found.waiting_parents, self.replies)
+
+    async def plans(self, found: Examination) -> AsyncIterator[tuple[Verdict, Plan]]:
+        """A plan for every instance that needs one, each read again."""
+        snapshot = await Snapshot.take(self.hub, self.way)
+        try:
+            for instance_id in found.broken_ids():
+                verdict = await self._judge(snapshot, instance_id)
+                if verdict.needs_repair:
+                    yield verdict, self.plan(verdict, found)
+        finally:
+            await snapshot.release()
+            snapshot.close()
+
+    async def repair(self, found: Examination) -> Repaired:
+        """Carries out the plans, looks again, and goes on while there is something it can do."""
+        self.hub.settings = HubSettings(
+            self.hub.settings.name, self.hub.settings.partition_count, found.encoding, self.hub.settings.store_inputs
+        )
+        audit = Audit(self.hub)
+        done: list[Plan] = []
+        unresolved: dict[str, str] = {}
+        await self._repair_hub(found, audit)
+        for _ in range(MAX_ROUNDS):
+            worked = False
+            async for verdict, plan in self.plans(found):
+                if plan.unresolved:
+                    unresolved[plan.instance_id] = plan.unresolved
+                if not plan.is_empty:
+                    await apply(self.hub, plan, verdict, audit)
+                    done.append(plan)
+                    worked = True
+            found = await self.examine()
+            if not worked or found.is_clean:
+                break
+        left = {line.instance_id: unresolved.get(line.instance_id, line.because) for line in found.lines(True)}
+        return Repaired(done, left, found, f"{audit.container}/audit/{audit.run}")
+
+    async def _repair_hub(self, found: Examination, audit: Audit) -> None:
+        for message in found.unaddressed:
+            await apply(self.hub, *_removal(message), audit)
+        await reset_app_lease(self.hub)
+
+
+def _removal(message: Message) -> tuple[Plan, Verdict]:
+    from recovery.facts import Instance
+
+    facts = Facts(Instance("", messages=(message,)))
+    verdict = Verdict(facts, "orphan", "error-loop", "unreadable-message", message.problem)
+    return Plan("", "unreadable-message", (plans.Delete(message),)), verdict
+
+
+@dataclass(frozen=True)
+class Repaired:
+    """What a repair did, what it left, and the last look."""
+
+    plans: list[Plan]
+    left: dict[str, str]  # instance -> why
+    second_look: Examination
+    audit: str
+
+    @property
+    def is_clean(self) -> bool:
+        return not self.left and self.second_look.is_clean
+
+
+async def reset_app_lease(hub: TaskHub) -> bool:
+    """Clears a swap of the app lease that nobody can finish any more; True when there was one.
+
+    A make-primary request on an expired lease keeps every host waiting for ever.
+    """
+    names = hub.names
+    try:
+        text = await hub.account.blobs.get(names.app_lease, names.app_lease_info)
+    except NotFound:
+        return False
+    if b'"DesiredSwapId":"' not in text.replace(b" ", b"") or await hub.account.blobs.leased(names.app_lease, None):
+        return False
+    await hub.account.blobs.put(names.app_lease, names.app_lease_info, b"{}")
+    return True

@@ -1,0 +1,496 @@
+"""Repair plans: what has to be removed, restored and sent so that an instance ends with its right result.
+
+A plan is made from a verdict alone, before anything is changed, and says which activities may run a second time. Its
+steps are small: delete a message (R11), write a row (R7), write or shorten a history, send a message (R5, R6, R8).
+Made again after it was carried out half-way, a plan holds only what is still to do.
+"""
+
+from __future__ import annotations
+
+import json
+import uuid
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from recovery.awaits import Delivery, Leaf, pokes
+from recovery.facts import EPOCH, Message, request_of
+from recovery.proofs import (
+    Forward,
+    ahead_is_certain,
+    restored_rows,
+    row_from_history,
+    row_from_start,
+    status_from_history,
+)
+from recovery.rules import Verdict
+from taskhub import messages as m
+from taskhub.accounts import Entity
+from taskhub.layout import row_key
+from taskhub.messages import Event, TaskMessage
+
+POKE = "__recovery_poke"
+LOST = "recovery: what it needs was lost with the region"
+
+
+@dataclass(frozen=True)
+class Delete:
+    """R11: remove a message."""
+
+    message: Message
+    repair: str = "R11"
+
+    def words(self) -> str:
+        return f"delete {self.message.describe()} from {self.message.queue}"
+
+
+@dataclass(frozen=True)
+class Send:
+    """R4, R5, R6, R8: put a message."""
+
+    task: TaskMessage
+    repair: str
+    due: datetime = EPOCH
+
+    def words(self) -> str:
+        when = f", visible {self.due:%Y-%m-%d %H:%M:%S}Z" if self.due > EPOCH else ""
+        return f"send {self.task.describe()} to {self.task.instance_id}{when}"
+
+
+@dataclass(frozen=True)
+class WriteRow:
+    """R7: write the Instances row, all of it or some columns; what it blanks becomes the empty text."""
+
+    columns: Entity
+    replace: bool = False
+    repair: str = "R7"
+
+    def words(self) -> str:
+        shown = ", ".join(f"{name} {_short(value)}" for name, value in self.columns.items() if name in _SHOWN)
+        return f"{'replace' if self.replace else 'write'} the row: {shown or ', '.join(self.columns)}"
+
+
+@dataclass(frozen=True)
+class WriteHistory:
+    """Append events that something else proves, or begin a history with them."""
+
+    events: tuple[Event, ...]
+    execution_id: str
+    start: int
+    repair: str = "history"
+
+    def words(self) -> str:
+        return f"write history rows from {self.start}: {', '.join(m.EVENT_NAMES[x['EventType']] for x in self.events)}"
+
+
+@dataclass(frozen=True)
+class PutRow:
+    """Put one missing history row back at its place."""
+
+    event: Event
+    execution_id: str
+    position: int
+    repair: str = "history"
+
+    def words(self) -> str:
+        return f"restore history row {row_key(self.position)}: {m.EVENT_NAMES[self.event['EventType']]}"
+
+
+@dataclass(frozen=True)
+class CutHistory:
+    """Delete the history from a position on (0: all of it), the sentinel only with all of it."""
+
+    position: int
+    repair: str = "history"
+
+    def words(self) -> str:
+        return "delete the history" if self.position == 0 else f"delete the history from row {self.position} on"
+
+
+Step = Delete | Send | WriteRow | WriteHistory | PutRow | CutHistory
+_SHOWN = ("RuntimeStatus", "ExecutionId", "Input", "Output")
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What to do for one instance, in this order."""
+
+    instance_id: str
+    rule: str
+    steps: tuple[Step, ...]
+    may_repeat: tuple[str, ...] = ()  # activities, calls and children that may run a second time
+    unresolved: str = ""  # what nobody but a person, or the journal, can put right
+
+    @property
+    def is_empty(self) -> bool:
+        return not self.steps
+
+
+def _short(value: object) -> str:
+    text = str(value)
+    return text if len(text) <= 40 else f"{text[:37]}…"
+
+
+def make_plan(
+    verdict: Verdict,
+    forward: Forward | None = None,
+    has_parent: bool = False,
+    replies: Mapping[str, str] | None = None,
+) -> Plan:
+    """The plan for a verdict.
+
+    `forward` replays with more history; `has_parent`: a parent's plan starts it again; `replies`: what an entity
+    answered (JSON text), by the id of the instance that waits for it.
+    """
+    return _Planner(verdict, forward, has_parent, replies or {}).plan()
+
+
+class _Planner:
+    def __init__(self, verdict: Verdict, forward: Forward | None, has_parent: bool, replies: Mapping[str, str]) -> None:
+        self.verdict = verdict
+        self.replies = replies
+        self.f = verdict.facts
+        self.forward = forward
+        self.has_parent = has_parent
+        self.steps: list[Step] = []
+        self.deleted: set[tuple[str, str]] = set()
+        self.repeats: list[str] = []
+        self.unresolved: list[str] = []
+
+    def plan(self) -> Plan:
+        handler = getattr(self, "_" + self.verdict.rule.replace("-", "_"), None)
+        if handler is not None:
+            handler()
+        if not self._changes_history:
+            self._remove_surplus()
+            self._send_missing(self.verdict.missing)
+            for finding in self.verdict.findings:
+                self._send_missing(finding.missing)
+            self._mend_row()
+        order = (Delete, CutHistory, PutRow, WriteHistory, WriteRow, Send)
+        steps = sorted(self.steps, key=lambda step: order.index(type(step)))
+        return Plan(
+            self.f.id, self.verdict.rule, tuple(steps), tuple(dict.fromkeys(self.repeats)), "; ".join(self.unresolved)
+        )
+
+    @property
+    def _changes_history(self) -> bool:
+        """Then what else is wrong is looked at again afterwards."""
+        return any(
+            isinstance(step, (CutHistory, PutRow)) or isinstance(step, Send) and step.task.kind == m.EXECUTION_STARTED
+            for step in self.steps
+        )
+
+    # removing
+
+    def _delete(self, found: Iterator[Message] | list[Message] | tuple[Message, ...]) -> None:
+        for message in found:
+            if (message.queue, message.id) not in self.deleted:
+                self.deleted.add((message.queue, message.id))
+                self.steps.append(Delete(message))
+
+    def _remove_surplus(self) -> None:
+        self._delete(self.verdict.surplus)
+        for finding in self.verdict.findings:
+            surplus = [x for x in finding.surplus if finding.name != "ahead-of-history" or not self._comes_true(x)]
+            for message in surplus:
+                if finding.name == "ahead-of-history" and message.task and message.task.kind in _RESULTS:
+                    self.repeats.append(f"what {message.describe()} answers, if the code asks for it again")
+            self._delete(surplus)
+        if self.f.is_torn and self.f.is_open and not self._is_poked():
+            self._poke()
+
+    def _is_poked(self) -> bool:
+        return any((x.queue, x.id) not in self.deleted for x in pokes(self.f))
+
+    def _comes_true(self, message: Message) -> bool:
+        """Whether the code, given the answers that are queued already, asks for exactly this under this number."""
+        if self.forward is None or message.task is None or self.f.is_torn:
+            return False
+        return ahead_is_certain(self.f, message, self.forward)
+
+    # sending
+
+    def _address(self) -> dict[str, Any]:
+        return {"sender_instance": self.f.id, "sender_execution": self.f.execution or ""}
+
+    def _send_missing(self, missing: tuple[Delivery, ...]) -> None:
+        for delivery in missing:
+            getattr(self, f"_send_{delivery.lost.replace(' ', '_')}")(delivery.leaf)
+
+    def _send_work_item(self, leaf: Leaf) -> None:
+        event = self.f.scheduled[m.TASK_SCHEDULED, leaf.number]
+        text = event.get("Input")
+        command = self.f.replayed.commands.get(leaf.number) if self.f.replayed else None
+        if text is None and command is not None:
+            text = command.input
+        if text is None:
+            self.unresolved.append(
+                f"the input of {leaf.describe()} is neither in the history nor found by a replay: give --app"
+            )
+            return
+        work = m.event(
+            m.TASK_SCHEDULED, self.f.now, leaf.number, Name=event.get("Name"), Version=event.get("Version") or "",
+            Input=text, ParentTraceContext=None,
+        )  # fmt: skip
+        task = TaskMessage(work, self.f.id, self.f.execution, with_context=True, **self._address())
+        self.steps.append(Send(task, "R6"))
+        self.repeats.append(f"activity {event.get('Name')} (number {leaf.number})")
+
+    def _send_timer(self, leaf: Leaf) -> None:
+        created = self.f.scheduled[m.TIMER_CREATED, leaf.number]
+        fire_at = str(created.get("FireAt"))
+        event = m.event(m.TIMER_FIRED, self.f.now, TimerId=leaf.number, FireAt=fire_at)
+        due = m.parse_timestamp(fire_at)
+        task = TaskMessage(event, self.f.id, self.f.execution, **self._address())
+        self.steps.append(Send(task, "R5", due if due > self.f.now else EPOCH))
+
+    def _send_start(self, leaf: Leaf) -> None:
+        created = self.f.scheduled[m.SUB_CREATED, leaf.number]
+        text = created.get("Input")
+        command = self.f.replayed.commands.get(leaf.number) if self.f.replayed else None
+        if text is None and command is not None:
+            text = command.input
+        elif text is None and self.f.replayed is None:
+            self.unresolved.append(f"the input of {leaf.describe()} is not in the history: give --app")
+            return
+        child_id, execution = str(created.get("InstanceId")), uuid.uuid4().hex
+        start = m.execution_started(
+            self.f.now, child_id, execution, str(created.get("Name")), text, created.get("Version") or "", None,
+            {"InstanceId": self.f.id, "ExecutionId": self.f.execution, "TaskScheduleId": leaf.number,
+             "Name": (self.f.start_event or {}).get("Name")},
+        )  # fmt: skip
+        task = TaskMessage(start, child_id, execution, with_context=True, **self._address())
+        self.steps.append(Send(task, "R5"))
+        child = self.f.related.get(child_id)
+        if child is not None and (child.row or child.has_history):
+            self.repeats.append(f"sub-orchestration {child_id} from its beginning")
+
+    def _send_completion(self, leaf: Leaf) -> None:
+        child = self.f.related[str(self.f.scheduled[m.SUB_CREATED, leaf.number].get("InstanceId"))]
+        status = child.end_status if child.end_event else child.status
+        result = child.end_event.get("Result") if child.end_event else (child.row or {}).get("Output")
+        if status == "Completed":
+            event = m.event(m.SUB_COMPLETED, self.f.now, TaskScheduledId=leaf.number, Result=result)
+        else:
+            event = m.event(
+                m.SUB_FAILED, self.f.now, TaskScheduledId=leaf.number, Reason=result, Details=None, FailureDetails=None
+            )
+        address: dict[str, Any] = {"sender_instance": child.id, "sender_execution": child.execution or ""}
+        self.steps.append(Send(TaskMessage(event, self.f.id, self.f.execution, **address), "R5"))
+
+    def _send_request(self, leaf: Leaf) -> None:
+        call = self.f.open_calls[leaf.number]
+        event = m.event(
+            m.EVENT_RAISED, self.f.now, Name=call.get("Name"), Input=call.get("Input"), ParentTraceContext=None
+        )
+        self.steps.append(Send(TaskMessage(event, str(call.get("InstanceId")), None, **self._address()), "R5"))
+
+    def _send_reply(self, leaf: Leaf) -> None:
+        call = self.f.open_calls[leaf.number]
+        request = request_of(call) or {}
+        entity_id = str(call.get("InstanceId"))
+        if self.f.id in self.replies:
+            data = json.dumps({"result": self.replies[self.f.id]})
+            event = m.event(m.EVENT_RAISED, self.f.now, Name=request.get("id"), Input=data, ParentTraceContext=None)
+            task = TaskMessage(event, self.f.id, self.f.execution, sender_instance=entity_id)
+            self.steps.append(Send(task, "R5"))
+            return
+        # Under its old time the entity would take the request for a duplicate and stay silent; the id is what counts.
+        again = {**request, "Timestamp": m.timestamp(self.f.now), "Predecessor": request.get("Timestamp")}
+        text = json.dumps(again, ensure_ascii=False, separators=(",", ":"))
+        event = m.event(m.EVENT_RAISED, self.f.now, Name=call.get("Name"), Input=text, ParentTraceContext=None)
+        self.steps.append(Send(TaskMessage(event, entity_id, None, **self._address()), "R5"))
+        self.repeats.append(f"operation '{request.get('op')}' of {entity_id} (unless its answer is given: --reply)")
+
+    def _send_event(self, leaf: Leaf) -> None:
+        self.unresolved.append(f"{leaf.describe()} is in the journal only: python -m recovery reconcile raises it")
+
+    def _send_command(self, leaf: Leaf) -> None:
+        self._poke()
+
+    def _poke(self) -> None:
+        if any(isinstance(step, Send) and step.repair == "R8" for step in self.steps):
+            return
+        event = m.event(m.EVENT_RAISED, self.f.now, Name=POKE, Input="null", ParentTraceContext=None)
+        self.steps.append(Send(TaskMessage(event, self.f.id, None), "R8"))
+
+    # rows
+
+    def _mend_row(self) -> None:
+        names = {finding.name for finding in self.verdict.findings}
+        if names & {"row-missing-entirely", "row-partial", "row-of-earlier-run"}:
+            self.steps.append(WriteRow(row_from_history(self.f), replace="row-of-earlier-run" in names))
+        elif names & {"row-behind", "row-pending", "row-suspended"}:
+            self.steps.append(WriteRow(status_from_history(self.f)))
+        if "address-dead" in names:
+            dead = [x.split(" ")[0] for x in self.f.instance.missing_blobs if x.startswith(("Input ", "Output "))]
+            row = self.f.row or {}
+            self.steps.append(WriteRow({x: "" if str(row[x]).startswith("http") else row[x] for x in dead}))
+
+    # rules whose repair is more than removing and sending
+
+    def _start_without_row(self) -> None:
+        self._row_of(self.f.refused_starts[-1])
+        self._delete(self.f.refused_starts[:-1])
+
+    def _restart_without_row(self) -> None:
+        self._start_without_row()
+
+    def _row_of(self, start: Message) -> None:
+        if start.task is not None:
+            self.steps.append(WriteRow(row_from_start(start), replace=True))
+
+    def _start_lost(self) -> None:
+        if self.f.terminations:
+            reason = self.f.terminations[0].task.event.get("Input") if self.f.terminations[0].task else None
+            self.steps.append(
+                WriteRow({"RuntimeStatus": "Terminated", "Output": reason or "", "CompletedTime": self.f.now})
+            )
+            return
+        self._start_again(str((self.f.row or {}).get("ExecutionId")))
+
+    def _restart_without_message(self) -> None:
+        self._start_again(str((self.f.row or {}).get("ExecutionId")))
+
+    def _history_lost(self) -> None:
+        if self._is_somebodys_child():
+            return
+        self._delete([x for x in self.f.instance.messages if x not in self.f.event_messages])
+        self.steps.append(CutHistory(0))
+        self._start_again(uuid.uuid4().hex)
+        self.repeats.append(f"all activities of {self.f.id}: it begins anew")
+
+    def _head_missing(self) -> None:
+        if self.f.row is None:
+            self.unresolved.append(
+                "neither the row nor the history tells its name and input; only the journal can start it"
+            )
+            return
+        self._history_lost()
+
+    def _is_somebodys_child(self) -> bool:
+        """Children have no Generation in their row; their parent's plan starts them again, if one waits."""
+        if self.has_parent:
+            return True
+        if (self.f.row or {}).get("Generation") is None and (self.f.row or {}).get("TaskHubName") is None:
+            self.steps.append(
+                WriteRow(
+                    {"RuntimeStatus": "Terminated", "Output": f"{LOST}; no parent waits", "CompletedTime": self.f.now}
+                )
+            )
+            return True
+        return False
+
+    def _start_again(self, execution: str) -> None:
+        row = self.f.row or {}
+        if str(row.get("Input", "")).startswith("http") and self.f.instance.missing_blobs:
+            self.unresolved.append("its input's blob is missing; only the journal can start it")
+            self._mend_row()
+            return
+        name, text = row.get("Name"), row.get("Input")
+        if not name:
+            self.unresolved.append("its row does not tell which orchestrator it is; only the journal can start it")
+            return
+        generation = row.get("Generation")
+        scheduled = row.get("ScheduledStartTime")
+        start = m.execution_started(
+            self.f.now, self.f.id, execution, str(name), None if text is None else str(text),
+            str(row.get("Version") or ""), generation if isinstance(generation, int) else 0,
+            scheduled_start=scheduled if isinstance(scheduled, datetime) else None,
+        )  # fmt: skip
+        due = scheduled if isinstance(scheduled, datetime) and scheduled > self.f.now else EPOCH
+        if execution != row.get("ExecutionId"):
+            columns = {k: v for k, v in row.items() if k in _KEPT} | {
+                "RuntimeStatus": "Pending", "ExecutionId": execution, "CreatedTime": self.f.now,
+                "LastUpdatedTime": self.f.now,
+            }  # fmt: skip
+            self.steps.append(WriteRow(columns, replace=True))
+        self.steps.append(Send(TaskMessage(start, self.f.id, execution), "R5", due))
+        self._events_after_the_start()
+
+    def _events_after_the_start(self) -> None:
+        """An event that is dequeued before the start is dropped, so those that wait are put behind it."""
+        for message in self.f.event_messages:
+            if message.task is not None:
+                self._delete([message])
+                self.steps.append(Send(message.task, "R4"))
+
+    def _blob_of_start_missing(self) -> None:
+        if self.f.row is not None:
+            self.steps.append(
+                WriteRow({"RuntimeStatus": "Terminated", "Input": "", "Output": LOST, "CompletedTime": self.f.now})
+            )
+        self.unresolved.append("the start's payload is lost; the journal starts it again with its input")
+
+    def _start_repeats(self) -> None:
+        self._delete(self.verdict.surplus)
+        done = [x.describe() for x in self.verdict.surplus if x.task]
+        self.repeats.append(f"everything it had done: {', '.join(sorted(set(done)))}")
+
+    def _child_restarts(self) -> None:
+        if self.f.accepted_start is not None:
+            self._delete([self.f.accepted_start])
+
+    def _result_in_row(self) -> None:
+        row = self.f.row or {}
+        number = max((number for _, number in self.f.scheduled), default=-1) + 1
+        now = self.f.now
+        end = m.event(m.EXECUTION_COMPLETED, now, number, OrchestrationStatus=self.f.status, Result=row.get("Output"))
+        events = (m.event(m.ORCHESTRATOR_STARTED, now), end, m.event(m.ORCHESTRATOR_COMPLETED, now))
+        self.steps.append(WriteHistory(events, str(self.f.execution), len(self.f.events)))
+        self._delete(
+            [x for x in self.f.instance.messages if x.task and x.task.execution_id in (None, self.f.execution)]
+        )
+
+    def _entity_history_lost(self) -> None:
+        row = self.f.row or {}
+        execution = str(row.get("ExecutionId") or uuid.uuid4().hex)
+        start = m.execution_started(
+            self.f.now, self.f.id, execution, self.f.id, str(row.get("Input") or ""), generation=None
+        )
+        now = self.f.now
+        events = (m.event(m.ORCHESTRATOR_STARTED, now), start, m.event(m.ORCHESTRATOR_COMPLETED, now))
+        self.steps.append(WriteHistory(events, execution, 0))
+
+    def _row_missing(self) -> None:
+        restored = [PutRow(event, str(self.f.execution), position) for position, event in restored_rows(self.f)]
+        if len(restored) == len(self.f.gaps):
+            self.steps.extend(restored)
+            answers = [x for x in self.f.answers if x.task and any(x.task.event == step.event for step in restored)]
+            self._delete(answers)
+            return
+        self._back_to(self.f.gaps[0])
+
+    def _blob_of_history_missing(self) -> None:
+        rows = self.f.instance.history
+        gone = set(self.f.instance.missing_blobs)
+        bad = [row for row in rows if gone & {str(value) for name, value in row.items() if name.endswith("BlobName")}]
+        self._back_to(int(str(bad[0]["RowKey"]), 16))
+
+    def _unreadable_row(self) -> None:
+        self.unresolved.append("a row that cannot be read: look at it, then delete or mend it by hand")
+
+    def _code_contradicts_history(self) -> None:
+        self.unresolved.append(
+            "the app's code is not the one that wrote this history: deploy that one, or terminate it"
+        )
+
+    def _back_to(self, position: int) -> None:
+        """Shortens the history to the last whole checkpoint before a position, or begins anew."""
+        kept = [row for row in self.f.instance.history if int(str(row["RowKey"]), 16) < position]
+        ends = [int(str(row["RowKey"]), 16) for row in kept if row.get("EventType") == "OrchestratorCompleted"]
+        begins = any(row.get("EventType") == "ExecutionStarted" for row in kept)
+        if ends and begins:
+            self.steps.append(CutHistory(ends[-1] + 1))
+            self.repeats.append(f"everything after history row {ends[-1]}: it is gone back to")
+            return
+        if self.f.row is None:
+            self.unresolved.append("nothing tells its name and input any more; only the journal can start it")
+            return
+        self._history_lost()
+
+
+_RESULTS = {m.TASK_COMPLETED, m.TASK_FAILED, m.SUB_COMPLETED, m.SUB_FAILED, m.TASK_SCHEDULED}
+_KEPT = ("Name", "Version", "Input", "Generation", "Tags", "TaskHubName")

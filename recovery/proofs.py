@@ -1,0 +1,158 @@
+"""What the parts of an instance prove of each other: a row from a history, a missing history row, a certain path."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+
+from recovery.awaits import AnyOf, awaited, leaves, look
+from recovery.facts import Facts, Message, number_of
+from recovery.replay import Replayed
+from taskhub import messages as m
+from taskhub.accounts import Entity
+from taskhub.history import to_entity
+from taskhub.layout import row_key
+from taskhub.messages import Event
+
+Forward = Callable[[Facts], Replayed | None]
+
+
+def ahead_is_certain(facts: Facts, message: Message, forward: Forward) -> bool:
+    """Replays with the answers that are queued, one round after the other, until the code asks for the number.
+
+    Only a path without a choice counts: when the code waits for one of several things, or for something from outside,
+    another path may be taken than in the dead region.
+    """
+    task = message.task
+    if task is None:
+        return False
+    number = task.event["EventId"] if task.kind == m.TASK_SCHEDULED else number_of(task.event)
+    for _ in range(len(facts.instance.messages) + 1):
+        replayed = facts.replayed
+        if replayed is None or replayed.ends or replayed.contradiction:
+            return False
+        if (
+            number in replayed.commands
+            and number < replayed.issued
+            and (replayed.commands[number].kind, task.kind) in _FITS
+        ):
+            command = replayed.commands[number]
+            return task.kind != m.TASK_SCHEDULED or (command.name, command.input) == (
+                task.event.get("Name"), task.event.get("Input"),
+            )  # fmt: skip
+        tree = awaited(facts)
+        if isinstance(tree, AnyOf):
+            return False
+        found = [look(facts, leaf) for leaf in leaves(tree)]
+        answers = [x.messages[0] for x in found if x.messages and x.messages[0] in facts.answers]
+        if not found or len(answers) != len(found):
+            return False
+        facts = _with_answers(facts, answers, replayed)
+        facts = replace(facts, replayed=forward(facts))
+    return False
+
+
+_FITS = {
+    ("activity", m.TASK_SCHEDULED), ("activity", m.TASK_COMPLETED), ("activity", m.TASK_FAILED),
+    ("timer", m.TIMER_FIRED), ("child", m.SUB_COMPLETED), ("child", m.SUB_FAILED),
+}  # fmt: skip
+
+
+def _with_answers(facts: Facts, answers: list[Message], replayed: Replayed) -> Facts:
+    """The facts after one more episode with these answers, as far as a replay needs them."""
+    moment = m.timestamp(facts.now)
+    new: list[Event] = [{"EventType": m.ORCHESTRATOR_STARTED, "EventId": -1, "IsPlayed": False, "Timestamp": moment}]
+    new += [x.task.event for x in answers if x.task]
+    known = {number for _, number in facts.scheduled}
+    for number, command in sorted(replayed.commands.items()):
+        if number not in known and command.kind == "activity":
+            new.insert(0, m.event(m.TASK_SCHEDULED, facts.now, number, Name=command.name, Version=""))
+    new.append({"EventType": m.ORCHESTRATOR_COMPLETED, "EventId": -1, "IsPlayed": False, "Timestamp": moment})
+    rows = [*facts.instance.history]
+    for event in new:
+        rows.append(to_entity(event, facts.id, row_key(len(rows)), str(facts.execution)))
+    rest = tuple(x for x in facts.instance.messages if x not in answers)
+    return replace(facts, instance=replace(facts.instance, history=tuple(rows), messages=rest), replayed=None)
+
+
+def restored_rows(facts: Facts) -> Iterator[tuple[int, Event]]:
+    """The missing history rows that something else proves: a queued answer, the code, or their neighbours."""
+    present = {
+        int(str(row["RowKey"]), 16): event for row, event in zip(facts.instance.history, facts.events, strict=False)
+    }
+    unknown = sorted(number for _, number in facts.answered - facts.scheduled.keys())
+    queued = [x.task.event for x in facts.for_current(facts.answers) if x.task]
+    for position in facts.gaps:
+        before, after = present.get(position - 1), present.get(position + 1)
+        event = _proved(facts, before, after, unknown, queued)
+        if event is not None:
+            yield position, event
+
+
+def _proved(
+    facts: Facts, before: Event | None, after: Event | None, unknown: list[int], queued: list[Event]
+) -> Event | None:
+    commands = facts.replayed.commands if facts.replayed else {}
+    if before and after and before["EventType"] == m.ORCHESTRATOR_COMPLETED:
+        return {"EventType": m.ORCHESTRATOR_STARTED, "EventId": -1, "IsPlayed": False, "Timestamp": after["Timestamp"]}
+    if before and after and after["EventType"] == m.ORCHESTRATOR_STARTED and not unknown:
+        return {
+            "EventType": m.ORCHESTRATOR_COMPLETED,
+            "EventId": -1,
+            "IsPlayed": False,
+            "Timestamp": before["Timestamp"],
+        }
+    if unknown and before and unknown[0] in commands and commands[unknown[0]].kind == "activity":
+        number = unknown.pop(0)
+        return {"EventType": m.TASK_SCHEDULED, "Name": commands[number].name, "Version": "", "EventId": number,
+                "IsPlayed": False, "Timestamp": before["Timestamp"]}  # fmt: skip
+    if before and before["EventType"] == m.ORCHESTRATOR_STARTED and len(queued) == 1:
+        return queued.pop()
+    return None
+
+
+def row_from_history(facts: Facts) -> Entity:
+    """The Instances row that a history proves."""
+    start = facts.start_event or {}
+    columns: Entity = {
+        "Name": str(start.get("Name") or ""), "Version": str(start.get("Version") or ""),
+        "CreatedTime": m.parse_timestamp(str(start["Timestamp"])), "ExecutionId": str(facts.execution),
+    }  # fmt: skip
+    if start.get("Input") is not None:
+        columns["Input"] = str(start["Input"])
+    if isinstance(start.get("Generation"), int):
+        columns["Generation"] = int(start["Generation"])
+    if facts.is_entity:
+        exists = "true" if facts.entity_state.get("exists") else "false"
+        columns["CustomStatus"] = f'{{"entityExists":{exists}}}'
+    return columns | status_from_history(facts)
+
+
+def status_from_history(facts: Facts) -> Entity:
+    """The status columns that a history proves."""
+    last = m.parse_timestamp(str(facts.events[-1]["Timestamp"]))
+    columns: Entity = {"LastUpdatedTime": last, "ExecutionId": str(facts.execution)}
+    if facts.end_event is None:
+        return columns | {"RuntimeStatus": "Suspended" if facts.is_suspended else "Running"}
+    columns |= {"RuntimeStatus": facts.end_status, "CompletedTime": last}
+    if facts.end_event.get("Result") is not None:
+        columns["Output"] = str(facts.end_event["Result"])
+    return columns
+
+
+def row_from_start(start: Message) -> Entity:
+    """The row that the client would have written after its start message."""
+    assert start.task is not None
+    event = start.task.event
+    created = m.parse_timestamp(str(event["Timestamp"]))
+    columns: Entity = {
+        "Name": str(event.get("Name") or ""), "Version": str(event.get("Version") or ""), "RuntimeStatus": "Pending",
+        "CreatedTime": created, "LastUpdatedTime": created, "ExecutionId": str(start.task.execution_id),
+    }  # fmt: skip
+    if event.get("Input") is not None:
+        columns["Input"] = str(event["Input"])
+    if isinstance(event.get("Generation"), int):
+        columns["Generation"] = int(event["Generation"])
+    if event.get("ScheduledStartTime"):
+        columns["ScheduledStartTime"] = m.parse_timestamp(str(event["ScheduledStartTime"]))
+    return columns
