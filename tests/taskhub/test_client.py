@@ -511,6 +511,11 @@ async def test_a_pending_instance_has_no_history_to_show(hub: TaskHub, client: T
     assert await client.history("a") == []
 
 
+async def test_a_rewound_instance_that_still_waits_has_no_history_to_show(account: Account, clock: ManualClock) -> None:
+    client = await open_recorded(account, "18", clock)
+    assert await client.history("order-1") == []
+
+
 async def test_the_history_of_a_recorded_instance_is_shown(account: Account, clock: ManualClock) -> None:
     client = await open_recorded(account, "02", clock)
     shown = await client.history("order-1", show_output=True)

@@ -7,10 +7,10 @@ from typing import Any
 import pytest
 
 from taskhub import messages
-from taskhub.accounts import Account, Entity, Query, Where
+from taskhub.accounts import Account, Entity, Query, Where, Write
 from taskhub.client import TaskHubClient
 from taskhub.clock import ManualClock
-from taskhub.errors import AccountUnreachable, InvalidOperation
+from taskhub.errors import AccountUnreachable, InvalidOperation, PreconditionFailed
 from taskhub.history import History
 from taskhub.hub import TaskHub
 from taskhub.messages import Event, TaskMessage
@@ -211,6 +211,21 @@ async def status_with(tables: Any, hub: TaskHub) -> object:
     row: Any = await tables.get(hub.names.instances, "a", "")
     entity: Entity = row.entity
     return entity["RuntimeStatus"]
+
+
+async def test_a_row_that_somebody_changed_meanwhile_is_not_overwritten(hub: TaskHub, client: TaskHubClient) -> None:
+    await instance(hub, "a", task(0), task_failed(0), ended())
+    transact = hub.account.tables.transact
+
+    async def late(table: str, writes: Any) -> list[str]:
+        changed: Entity = {"PartitionKey": "a", "RowKey": "0000000000000002", "Details": "changed"}
+        await hub.account.tables.write(table, Write("upsert", changed, mode="merge"))
+        return await transact(table, writes)
+
+    hub.account.tables.transact = late  # type: ignore[method-assign]
+    with pytest.raises(PreconditionFailed):
+        await client.rewind("a", None)
+    assert (await status(hub, "a"), await woken(hub)) == ("Failed", [])
 
 
 async def test_a_failed_row_without_history_cannot_be_rewound(hub: TaskHub, client: TaskHubClient) -> None:
