@@ -9,8 +9,8 @@ from math import exp, floor
 from typing import Protocol
 
 EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
-SPREAD = 0.8  # of the logarithm: one lag in ten is 2.8 times the median or more, one in a hundred 6.4 times
-LONGEST = 12  # medians
+SPREAD = 0.5  # of the logarithm: one lag in ten is 1.9 times the median or more, one in a hundred 3.2 times
+LONGEST = 8  # medians
 SHORTEST_WINDOW = 0.05  # seconds
 
 
@@ -35,8 +35,9 @@ class ConstantLag:
 class LongTailedLag:
     """Each unit has lags of its own: log-normal, half of them below the median, a few far above it.
 
-    A lag holds for a window as long as the median; a slow window holds up the writes behind it. It is drawn from the
-    seed, the unit and the window alone: no other unit has a part in it, nor the order in which somebody asks.
+    A lag holds for a window as long as the median; a slow window holds up the writes behind it, so that the lag of
+    one unit in fifty is three times the median. It is drawn from the seed, the unit and the window alone: no
+    other unit has a part in it, nor the order in which somebody asks.
     """
 
     def __init__(self, median: timedelta, seed: int) -> None:

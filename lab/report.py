@@ -199,7 +199,7 @@ def _request(one: dict[str, Any]) -> str:
 
 # -- the picture
 
-WIDTH, LEFT, RIGHT, TOP, HEIGHT = 1000.0, 10.0, 250.0, 26.0, 520.0
+WIDTH, LEFT, RIGHT, TOP, HEIGHT = 1000.0, 18.0, 250.0, 26.0, 520.0
 
 
 def timeline(findings: Findings) -> str:

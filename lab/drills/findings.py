@@ -9,6 +9,7 @@ from typing import Any
 from lab.drills import checks
 from lab.drills.drill import Drill
 from lab.drills.scene import Scene
+from lab.drills.timeline import seconds
 
 CLASSES = ("completed before", "completed", "stuck", "lost")
 Findings = dict[str, Any]
@@ -91,12 +92,17 @@ def _events(instances: list[dict[str, Any]]) -> dict[str, int]:
 
 
 def _recovery_point(scene: Scene, instances: list[dict[str, Any]]) -> dict[str, Any]:
-    """How far back the oldest acknowledged request lies that did not survive."""
-    missing = [one["started_at"] for one in instances if one["verdict"] in ("lost", "stuck")]
-    missing += [one["raised_at"] for one in instances if one["event"] == "lost"]
-    back = max((scene.workload.loss - at for at in missing), default=0.0)
+    """How far back the oldest write lies that an instance lost, and how many accepted requests did not survive."""
+    ours = [seconds(one.made) for one in scene.lost if one.write.sequence in scene.log.instance_of]
+    missing = sum(one["verdict"] in ("lost", "stuck") for one in instances) + sum(
+        one["event"] == "lost" for one in instances
+    )
     synced = {service: round(scene.workload.loss - at, 1) for service, at in scene.last_sync_times.items()}
-    return {"seconds": round(back, 1), "requests": len(missing), "last_sync_time_seconds_before": synced}
+    return {
+        "seconds": round(scene.workload.loss - min(ours, default=scene.workload.loss), 1) if missing else 0.0,
+        "requests": missing,
+        "last_sync_time_seconds_before": synced,
+    }
 
 
 def _recovery_time(scene: Scene) -> dict[str, Any]:

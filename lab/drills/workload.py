@@ -13,11 +13,11 @@ Action = Literal["start", "raise"]
 Way = Literal["starter", "kept URL", "SendExternalEvent"]
 
 RAISED_SHARE = 0.6  # of the instances: their client raises the event some time after the start
-MEAN_WAIT = 2.0  # seconds between a start and its event
-SHORTEST_WAIT = 0.3
-REQUESTS_PER_SECOND = 70.0  # what a small machine takes
+SHORTEST_WAIT = 0.3  # seconds between a start and its event
+REQUESTS_PER_SECOND = 70.0  # of real time; what a small machine takes
 SHORTEST_WORK = 8.0  # seconds
-LONGEST_WAITED = 25.0  # seconds of real time that the work may take; the drill's clock runs faster if need be
+LAGS_OF_WORK = 6.0  # so many lags does the work last: most of what a hub holds is older than the lag
+PATIENCE = 12.0  # seconds of real time; if the work lasts longer, the drill's clock runs faster
 
 
 @dataclass(frozen=True)
@@ -45,23 +45,22 @@ class Workload:
     @property
     def pace(self) -> float:
         """Seconds of the drill's clock in one real second."""
-        return max(1.0, self.loss / LONGEST_WAITED)
+        return max(1.0, self.loss / max(PATIENCE, len(self.requests) / REQUESTS_PER_SECOND))
 
 
 def plan(instances: int, lag: float, seed: int) -> Workload:
     """A mix as in real life: at the loss some instances have just begun, some wait, some have just got their event.
 
-    The work lasts longer than the lag, so that some of it has surely reached the other region.
+    The work lasts several lags, so that most of it has reached the other region.
     """
     chance = random.Random(f"workload {seed}")
-    loss = round(max(SHORTEST_WORK, 2.4 * lag, instances * (1 + RAISED_SHARE) / REQUESTS_PER_SECOND), 1)
+    loss = round(max(SHORTEST_WORK, LAGS_OF_WORK * lag, instances * (1 + RAISED_SHARE) / REQUESTS_PER_SECOND), 1)
     requests = []
     for number in range(1, instances + 1):
         instance_id = f"drill-{number:04d}"
-        # More of them early than late: most of what a hub holds at any moment is older than the lag.
-        started = round(loss * chance.random() ** 1.4, 3)
+        started = round(loss * chance.random(), 3)
         requests.append(Request(started, instance_id, "start", "starter"))
-        raised = round(started + SHORTEST_WAIT + chance.expovariate(1 / MEAN_WAIT), 3)
+        raised = round(started + SHORTEST_WAIT + chance.expovariate(4 / loss), 3)
         if chance.random() < RAISED_SHARE and raised < loss:
             requests.append(Request(raised, instance_id, "raise", way_to_raise(number)))
     return Workload(tuple(sorted(requests, key=lambda request: (request.at, request.instance_id))), loss)

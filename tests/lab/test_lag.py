@@ -39,9 +39,10 @@ def test_another_seed_gives_other_arrivals() -> None:
 def test_half_of_the_units_lag_about_the_median_and_a_few_far_longer() -> None:
     lag = LongTailedLag(timedelta(seconds=5), 1)
     lags = sorted((lag.arrival(str(unit), at(4.99)) - at(4.99)).total_seconds() for unit in range(2000))
-    assert 4 < median(lags) < 8  # slow windows before hold some up
-    assert lags[-20] > 20
-    assert lags[-1] <= 65
+    assert 4 < median(lags) < 6  # slow windows before hold some up
+    assert lags[-200] > 8
+    assert lags[-20] > 15
+    assert lags[-1] <= 40
 
 
 def test_a_constant_lag_is_the_same_for_everybody() -> None:
