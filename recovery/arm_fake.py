@@ -125,6 +125,7 @@ class FakeAzure:
         self.violations: list[str] = []
         self.calls: list[str] = []
         self.faults: dict[int, str] = {}
+        self.conversion_seconds = (CONVERSION_SHOWS_SECONDS, BOOTSTRAP_SECONDS)
         self.failover_seconds = {True: PLANNED_SECONDS, False: UNPLANNED_SECONDS}
 
     # The transport
@@ -177,7 +178,7 @@ class FakeAzure:
             "/operations/": self._operation,
             "/roleAssignments": self._roles,
             "/sites/": self._site,
-            "/storageAccounts/": self._account,
+            "/storageAccounts": self._account,
         }
 
     # Time
@@ -250,6 +251,7 @@ class FakeAzure:
         self.settle()
         self.world.lost = [place for place in self.world.lost if place != location]
         self.world.silent = [place for place in self.world.silent if place != location]
+        self.world.synced_until = None
         if len(self.running()) > 1:
             self.violations.append("both apps run")
 
@@ -258,6 +260,8 @@ class FakeAzure:
     def _account(self, method: str, path: str, query: dict[str, str], body: Any) -> Response:
         if self.world.storage_silent:
             return Response(503, {"retry-after": "5"}, _error("ServiceUnavailable", "try later"))
+        if path.endswith("/rg-fake-state/providers/Microsoft.Storage/storageAccounts"):
+            return Response(200, {}, {"value": [{"location": "westeurope", **self._account_body(False)}]})
         if not path.endswith("/stfake") and not path.endswith("/failover"):
             return Response(404, {}, _error("ResourceNotFound", path))
         if method == "POST":
@@ -321,8 +325,8 @@ class FakeAzure:
             return Response(409, {}, _error("OperationInProgress", "Another operation is in progress."))
         if sku == "Standard_RAGZRS" and world.primary == "northeurope":
             return Response(400, {}, _error("SkuConversionNotAllowed", "Zones only in the original region."))
-        shows = world.seconds + CONVERSION_SHOWS_SECONDS
-        world.converting = {"sku": sku, "shows": shows, "live": shows + BOOTSTRAP_SECONDS}
+        shows = world.seconds + self.conversion_seconds[0]
+        world.converting = {"sku": sku, "shows": shows, "live": shows + self.conversion_seconds[1]}
         return Response(200, {}, self._account_body(False))
 
     def _site(self, method: str, path: str, query: dict[str, str], body: Any) -> Response:

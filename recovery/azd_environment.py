@@ -79,7 +79,7 @@ class Environment:
 
 def active_region_value(role: str) -> str:
     """The template's word for the region that works: `primary` or `secondary`."""
-    return "primary" if role == "primary" else "secondary"
+    return "secondary" if role == "standby" else "primary"
 
 
 def _default_name(folder: Path) -> str:

@@ -144,6 +144,19 @@ class Azure:
         return f"{self.account_path}/providers/Microsoft.Authorization/roleAssignments"
 
 
+def find_account(arm: Arm, group: str, location: str) -> Account | None:
+    """The account of a deployment whose names are not known here; None when there is none yet.
+
+    An account's location is where it was created, whatever has been failed over since.
+    """
+    url = arm.url(f"resourceGroups/{group}/providers/Microsoft.Storage/storageAccounts", STORAGE_API)
+    try:
+        rows = arm.get(url)["value"]
+    except errors.NotFound:
+        return None
+    return next((_account(row) for row in rows if row["location"] == location), None)
+
+
 def _account(body: dict[str, Any]) -> Account:
     properties = body["properties"]
     stats = properties.get("geoReplicationStats") or {}

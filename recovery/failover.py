@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from recovery import operator_errors as errors
+from recovery.azd_environment import active_region_value
 from recovery.operator_state import Begun
 from recovery.regions import App, Observation, Region, loss, refusal
 from recovery.session import Session
@@ -40,7 +41,7 @@ def run(request: Request, session: Session) -> int:
     Raises Refused with the next step when the state does not allow it.
     """
     begun = session.state.begun
-    if begun is not None:
+    if begun is not None and not _replaces(request, begun):
         _ensure_same(request, begun)
         session.say(f"going on with the {begun.command} that began at {begun.started}")
     elif not _begin(request, session):
@@ -49,12 +50,18 @@ def run(request: Request, session: Session) -> int:
     return 0
 
 
+def _replaces(request: Request, begun: Begun) -> bool:
+    """A planned failover that cannot end, because the region was lost meanwhile, may become an unplanned one."""
+    same = (request.command, request.target) == (begun.command, begun.target)
+    return same and begun.planned and not request.planned
+
+
 def _ensure_same(request: Request, begun: Begun) -> None:
     if (request.command, request.target, request.planned) != (begun.command, begun.target, begun.planned):
         kind = "" if begun.command in ("settle", "reprotect") else " --planned" if begun.planned else " --unplanned"
         raise errors.Refused(
             f"The {begun.command} that began at {begun.started} has not ended. "
-            f"Finish it first: python -m recovery {begun.command}{kind} --yes"
+            f"Finish it first: python -m recovery {begun.command}{kind} --yes, or give it up: python -m recovery settle"
         )
     begun.fence = begun.fence or request.fence
 
@@ -89,7 +96,7 @@ def _begin(request: Request, session: Session) -> bool:
 def _ensure_own_environment(seen: Observation, session: Session) -> None:
     region = seen.account_region
     wanted = session.environment.values.get("ACTIVE_REGION", "primary")
-    if region is not None and wanted != ("primary" if region.role == "primary" else "secondary"):
+    if region is not None and wanted != active_region_value(region.role):
         raise errors.Refused(
             f"This environment says ACTIVE_REGION={wanted}, but the account is in {region.location}: somebody failed "
             "over from another clone. Take over what is true with: python -m recovery status --adopt"
@@ -116,7 +123,8 @@ def calls(request: Request, session: Session, seen: Observation, target: Region)
     lines += [f"POST storageAccounts/{session.azure.account_name}/failover{kind}"]
     if target.role in seen.fenced:
         lines += [f"PUT roleAssignments of {target.principal_id} on {session.azure.account_name}"]
-    return [*lines, f"POST sites/{target.site}/start"]
+    remember = f"azd env set ACTIVE_REGION {active_region_value(target.role)}, and STORAGE_SKU as it is then"
+    return [*lines, f"POST sites/{target.site}/start", remember]
 
 
 def _steps(session: Session, request: Request) -> None:

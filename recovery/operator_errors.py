@@ -39,7 +39,8 @@ class ArmError(OperatorError):
     """Azure Resource Manager answered with an error."""
 
     def __init__(self, status: int, code: str, message: str) -> None:
-        super().__init__(f"Azure answered {status} {code}: {message}")
+        rights = " The rights that the commands need are in docs/operations.md." if status == 403 else ""
+        super().__init__(f"Azure answered {status} {code}: {message}{rights}")
         self.status = status
         self.code = code
 

@@ -1,11 +1,15 @@
-"""Make exactly one app run: the one in the account's primary region. For the states split, dark and crossed."""
+"""Make exactly one app run: the one in the account's primary region.
+
+For the states split, dark and crossed, and to give up a failover that was begun: wherever the account is, its region
+works afterwards.
+"""
 
 from __future__ import annotations
 
 from recovery import operator_errors as errors
 from recovery.operator_state import Begun
 from recovery.session import Session
-from recovery.steps import Steps
+from recovery.steps import LOST_ANSWER_SECONDS, Steps
 
 
 def run(session: Session, yes: bool = False) -> int:
@@ -13,16 +17,22 @@ def run(session: Session, yes: bool = False) -> int:
 
     Raises Refused while the account's region is not known or a failover is going on.
     """
+    given_up = session.state.begun
+    if yes and given_up is not None and given_up.account_begun:
+        # A failover that was asked for a moment ago may not show yet.
+        session.clock.sleep(LOST_ANSWER_SECONDS)
     seen = session.azure.observe()
-    region, begun = seen.account_region, session.state.begun
-    if begun is not None and begun.command != "settle":
-        raise errors.Refused(f"The {begun.command} has not ended. Finish it first: see python -m recovery status")
+    region = seen.account_region
     if seen.account is None or region is None or seen.account.failover_in_progress:
         raise errors.Refused(
             "The account is not readable or is being failed over, so nobody can say which app should run. "
             "Wait: python -m recovery status --watch"
         )
     other = seen.other(region)
+    if given_up is not None and given_up.command in ("failover", "failback"):
+        session.say(
+            f"giving up the {given_up.command} that began at {given_up.started}; the account stays in {region.location}"
+        )
     session.say(f"POST sites/{other.site}/stop (if it runs), then POST sites/{region.site}/start (if it does not)")
     if not yes:
         session.say("Nothing was changed. To do it: python -m recovery settle --yes")
@@ -37,4 +47,6 @@ def run(session: Session, yes: bool = False) -> int:
     session.state.end()
     found = session.verdict()
     session.say(f"{found.name}: {found.meaning}")
+    if found.next_command:
+        session.say(f"next: {found.next_command}")
     return 0

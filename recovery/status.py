@@ -64,7 +64,10 @@ def _open_matters(session: Session, seen: Observation, host_json: Path) -> list[
     report = []
     begun = session.state.begun
     if begun is not None:
-        report += [f"  a {begun.command} began at {begun.started} and has not ended; run it again to go on"]
+        report += [
+            f"  a {begun.command} began at {begun.started} and has not ended; run it again to go on, "
+            "or give it up with: python -m recovery settle"
+        ]
     region = seen.account_region
     configured = session.environment.values.get("ACTIVE_REGION", "primary")
     if region is not None and active_region_value(region.role) != configured:

@@ -177,6 +177,8 @@ class Instance:
                     found += self._module(declaration).resources()
                 elif not declaration.existing:
                     found.append(self._resource(declaration, node, local))
+        for declaration in self.template.of_kind("output"):
+            self._ensure_type(declaration, self.output(declaration.name))
         return found
 
     # Declarations
@@ -264,6 +266,9 @@ class Instance:
         longest = declaration.decorator("maxLength")
         if longest is not None and len(value) > int(text(longest.named_children[0])):
             raise self._error(declaration.node, f"{declaration.name} is {value!r}, which is too long")
+        self._ensure_type(declaration, value)
+
+    def _ensure_type(self, declaration: Declaration, value: Value) -> None:
         types: dict[str, tuple[type, ...]] = {"bool": (bool,), "int": (int,), "array": (list,), "object": (dict,)}
         if not isinstance(value, types.get(declaration.type_name, (str,))):
             raise self._error(declaration.node, f"{declaration.name} should be {declaration.type_name}, is {value!r}")

@@ -9,16 +9,24 @@ from pathlib import Path
 
 import pytest
 
-from infra.hooks.guard_environment import problems
+from infra.hooks.guard_environment import problems, problems_of_a_new_environment
 from recovery import operator_errors as errors
-from recovery.azd_environment import Environment
 from tests.recovery.practice import PLANNED, Practice
 
 ROOT = Path(__file__).resolve().parents[2]
 
 
-def test_a_first_deployment_has_nothing_to_undo() -> None:
-    assert problems(Environment("new", {"AZURE_ENV_NAME": "new"})) == []
+def test_a_first_deployment_has_nothing_to_undo(tmp_path: Path) -> None:
+    arm = Practice(tmp_path).session().azure.arm
+    assert problems_of_a_new_environment({"AZURE_ENV_NAME": "another"}, arm) == []
+
+
+def test_a_fresh_clone_that_knows_no_names_does_not_undo_a_failover(tmp_path: Path) -> None:
+    practice = Practice(tmp_path)
+    arm = practice.session().azure.arm
+    assert problems_of_a_new_environment({"AZURE_ENV_NAME": "fake"}, arm) == []
+    practice.fail_over(PLANNED)
+    assert "azd env refresh" in problems_of_a_new_environment({"AZURE_ENV_NAME": "fake"}, arm)[0]
 
 
 def test_provisioning_from_a_clone_that_missed_the_failover_is_stopped(tmp_path: Path) -> None:

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from recovery import failback, failover, reprotect, settle
+from recovery.arm import Response
 from recovery.arm_fake import VALUES, FakeAzure, FakeClock, FakeCredential, World
 from recovery.azd_environment import Environment
 from recovery.failover import Request
@@ -28,6 +29,7 @@ class Practice:
     def __post_init__(self) -> None:
         # Long enough to be asked about a few times, short enough to try every request.
         self.azure.failover_seconds = {True: 70, False: 50}
+        self.azure.conversion_seconds = (90, 150)
         self.file = self.folder / ".env"
         self.file.write_text("".join(f'{name}="{value}"\n' for name, value in VALUES.items()))
 
@@ -54,6 +56,22 @@ class Practice:
     def changing_calls(self) -> list[str]:
         """What was changed, as `POST …/stop`, in order."""
         return [call for call in self.azure.calls if not call.startswith("GET")]
+
+    def fault_at(self, part: str, fault: str) -> None:
+        """Orders a fault for every request whose address has this part."""
+        send = self.azure.send
+
+        def send_with_the_fault(method: str, url: str, body: object, headers: dict[str, str]) -> Response:
+            if part in url:
+                self.azure.faults[len(self.azure.calls)] = fault
+            return send(method, url, body, headers)
+
+        self.azure.send = send_with_the_fault  # type: ignore[method-assign]
+
+    def unharmed(self) -> None:
+        """From now on nothing fails."""
+        self.azure.faults = {}
+        del self.azure.send  # type: ignore[misc]
 
     # Commands, each agreed to as an operator would: look, then --yes
 

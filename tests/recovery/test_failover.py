@@ -9,6 +9,7 @@ import pytest
 
 from recovery import failover
 from recovery import operator_errors as errors
+from recovery.arm_fake import Killed
 from recovery.failover import Request
 from tests.recovery.practice import PLANNED, UNPLANNED, Practice
 
@@ -113,7 +114,7 @@ def test_another_command_waits_for_the_one_that_has_begun(practice: Practice) ->
     practice.azure.lose_region("westeurope")
     with pytest.raises(errors.Refused):
         practice.fail_over(UNPLANNED)
-    with pytest.raises(errors.Refused, match="failover --unplanned --yes"):
+    with pytest.raises(errors.Refused, match="failover --unplanned --yes, or give it up"):
         practice.fail_back()
 
 
@@ -172,3 +173,14 @@ def test_held_before_the_start_the_hub_can_be_looked_at_while_no_app_runs(practi
     assert practice.world.primary == "northeurope"
     failover.run(Request("failover", "standby", planned=False, yes=True), practice.session())
     assert practice.azure.running() == ["func-neu-fake"]
+
+
+def test_a_planned_failover_overtaken_by_the_disaster_becomes_an_unplanned_one(practice: Practice) -> None:
+    practice.fault_at("/failover?", "kill before")
+    with pytest.raises(Killed):
+        practice.fail_over(PLANNED)
+    practice.unharmed()
+    practice.azure.lose_region("westeurope")
+    practice.fail_over(FENCED)
+    assert practice.azure.running() == ["func-neu-fake"]
+    assert practice.verdict() == "failed over, unprotected"

@@ -8,7 +8,8 @@ import pytest
 
 from recovery import operator_errors as errors
 from recovery import settle
-from tests.recovery.practice import UNPLANNED, Practice
+from recovery.arm_fake import Killed
+from tests.recovery.practice import PLANNED, Practice
 
 APPS = {
     "split": ("Running", "Running"),
@@ -49,10 +50,22 @@ def test_it_waits_for_the_end_of_a_failover(tmp_path: Path) -> None:
         practice.settle()
 
 
-def test_it_does_not_finish_another_command(tmp_path: Path) -> None:
+def test_a_failover_whose_account_has_not_moved_can_be_given_up(tmp_path: Path) -> None:
     practice = Practice(tmp_path)
-    practice.azure.lose_region("westeurope")
-    with pytest.raises(errors.Refused):
-        practice.fail_over(UNPLANNED)
-    with pytest.raises(errors.Refused, match="has not ended"):
+    practice.fault_at("/failover?", "kill before")
+    with pytest.raises(Killed):
+        practice.fail_over(PLANNED)
+    assert practice.azure.running() == [] and practice.world.failing_over is None
+    practice.settle()
+    assert practice.verdict() == "normal"
+    assert practice.state().begun is None
+
+
+def test_giving_up_waits_for_a_failover_that_does_not_show_yet(tmp_path: Path) -> None:
+    practice = Practice(tmp_path)
+    practice.azure.failover_seconds = {True: 600, False: 600}
+    practice.fault_at("/failover?", "kill after")
+    with pytest.raises(Killed):
+        practice.fail_over(PLANNED)
+    with pytest.raises(errors.Refused, match="being failed over"):
         practice.settle()

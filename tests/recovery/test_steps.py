@@ -9,11 +9,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from recovery import failover
+from recovery import failback, failover
 from recovery import operator_errors as errors
-from recovery.arm import Response
 from recovery.arm_fake import Killed, fault_names
+from recovery.azure_drill import AzureExecutor
+from recovery.drill import PLANNED_FAILOVER, UNPLANNED_FAILOVER, Drill, run_drill
 from recovery.failover import Request
+from recovery.operator_state import Begun
 from tests.recovery.practice import PLANNED, UNPLANNED, Practice
 
 REQUESTS = [PLANNED, UNPLANNED, Request("failover", "standby", planned=False, fence=True)]
@@ -202,14 +204,100 @@ def test_an_app_that_somebody_starts_meanwhile_keeps_the_other_one_stopped(tmp_p
 @pytest.mark.parametrize("fault", ["drop after", "kill after"])
 def test_a_lost_answer_does_not_begin_a_second_failover(tmp_path: Path, fault: str) -> None:
     practice = Practice(tmp_path)
-    send = practice.azure.send
-
-    def send_and_lose(method: str, url: str, body: object, headers: dict[str, str]) -> Response:
-        if "/failover?" in url:
-            practice.azure.faults[len(practice.azure.calls)] = fault
-        return send(method, url, body, headers)
-
-    practice.azure.send = send_and_lose  # type: ignore[method-assign]
+    practice.fault_at("/failover?", fault)
     run_to_the_end(practice, PLANNED)
     assert len([call for call in practice.changing_calls() if "/failover" in call]) == 1
     assert practice.verdict() == "failed over, protected"
+
+
+def next_move(practice: Practice) -> None:
+    """Types what `status` says: the command that has begun, or to give it up, or the one that the state asks for."""
+    begun = practice.state().begun
+    if begun is not None:
+        try:
+            go_on(practice, begun)
+        except errors.OperatorError:
+            practice.settle()
+        return
+    name = practice.verdict()
+    if name in ("failed over, unprotected", "home, unprotected", "re-protecting"):
+        practice.reprotect()
+    elif name == "failed over, protected":
+        practice.fail_back()
+    elif name in ("dark", "split", "crossed"):
+        practice.settle()
+    else:
+        practice.azure.clock.sleep(60)
+
+
+def go_on(practice: Practice, begun: Begun) -> None:
+    commands = {
+        "failover": lambda: failover.run(agree(Request("failover", "standby", begun.planned)), practice.session()),
+        "failback": lambda: failback.fail_back(practice.session(), begun.planned, yes=True),
+        "reprotect": practice.reprotect,
+        "settle": practice.settle,
+    }
+    commands[begun.command]()
+
+
+def go_home(practice: Practice) -> None:
+    for _ in range(60):
+        try:
+            if practice.state().begun is None and practice.verdict() == "normal":
+                return
+            next_move(practice)
+        except (Killed, errors.OperatorError):
+            continue
+    raise AssertionError(f"still {practice.verdict()}")
+
+
+def drill(practice: Practice, which: Drill) -> None:
+    session = practice.session()
+    run_drill(which, AzureExecutor(session, which, instances=1), session.clock, practice.said.append)
+
+
+STARTS = {
+    "failover": lambda practice: practice.fail_over(UNPLANNED),
+    "round trip": lambda practice: (practice.fail_over(PLANNED), practice.fail_back()),
+    "re-protection": lambda practice: (practice.fail_over(UNPLANNED), practice.reprotect()),
+    "planned drill": lambda practice: drill(practice, PLANNED_FAILOVER),
+    "unplanned drill": lambda practice: drill(practice, UNPLANNED_FAILOVER),
+    "settle": lambda practice: (practice.world.apps.update({"func-weu-fake": "Stopped"}), practice.settle()),
+}
+
+
+@pytest.mark.parametrize("name", STARTS)
+def test_after_a_kill_at_any_request_of_any_command_what_status_says_leads_home(name: str) -> None:
+    number = 0
+    while True:
+        with tempfile.TemporaryDirectory() as folder:
+            practice = Practice(Path(folder))
+            practice.azure.faults[number] = "kill after" if number % 2 else "kill before"
+            try:
+                STARTS[name](practice)
+            except Killed:
+                pass
+            unhurt = number >= len(practice.azure.calls)
+            go_home(practice)
+            assert practice.azure.violations == [], f"{name} killed at request {number}"
+            assert practice.azure.running() == ["func-weu-fake"]
+        if unhurt:
+            return
+        number += 1
+
+
+@settings(max_examples=60, deadline=None)
+@given(moves=MOVES, faults=FAULTS)
+def test_from_wherever_a_bad_night_ends_what_status_says_leads_home(moves: list[str], faults: dict[int, str]) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        practice = Practice(Path(folder))
+        practice.azure.faults = dict(faults)
+        for name in moves:
+            try:
+                move(practice, name)
+            except (Killed, errors.OperatorError):
+                continue
+        practice.azure.bring_back("westeurope")
+        practice.azure.faults = {}
+        go_home(practice)
+        assert practice.azure.violations == []
