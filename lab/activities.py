@@ -11,6 +11,7 @@ from typing import Any
 
 from lab.deliveries import Deliveries, Delivery
 from lab.function_index import FunctionIndex
+from lab.http_calls import HttpCallFailed
 from lab.shim import HTTP_ACTIVITY
 from lab.worker import FunctionInfo, InvocationFailed, Worker, WorkerGone
 from taskhub import messages
@@ -21,6 +22,7 @@ from taskhub.hub import TaskHub
 from taskhub.messages import Event, TaskMessage
 
 log = logging.getLogger("lab.activities")
+_HTTP_EXCEPTION = "System.Net.Http.HttpRequestException"
 _CUT = "\n\n$OutOfProcData$:"
 
 
@@ -112,20 +114,17 @@ class Activities:
             friendly = error.text.split(_CUT, 1)[0]
             return self._failed(number, name, f" {friendly}", error.stack)
         except HttpCallFailed as error:
-            return self._failed(number, name, str(error), "", error.class_name)
+            return self._failed(number, name, str(error), "", _HTTP_EXCEPTION)
         return messages.event(messages.TASK_COMPLETED, self.clock.now(), TaskScheduledId=number, Result=result)
 
     async def _invoke(self, name: str, argument: Any, instance_id: str) -> str | None:
         if name == HTTP_ACTIVITY:
-            try:
-                return await self.http_call(json.dumps(argument))
-            except Exception as error:
-                raise HttpCallFailed(str(error)) from error
+            return await self.http_call(json.dumps(argument))
         function = self.functions.activity(name)
         if function is None:
             raise InvocationFailed(self.functions.no_activity(name))
         text = argument if isinstance(argument, str) or argument is None else json.dumps(argument)
-        return await self.worker.activity(function.name, text, instance_id, self.binding(function))
+        return _without_metadata(await self.worker.activity(function.name, text, instance_id, self.binding(function)))
 
     def _failed(
         self, number: int, name: str, message: str, stack: str, class_name: str = "System.Exception"
@@ -137,12 +136,6 @@ class Activities:
             Details=details(message, stack, class_name),
             FailureDetails=None,
         )  # fmt: skip
-
-
-class HttpCallFailed(Exception):
-    """A call_http that got no answer."""
-
-    class_name = "System.Net.Http.HttpRequestException"
 
 
 def details(message: str, stack: str, class_name: str = "System.Exception") -> str:
@@ -166,3 +159,12 @@ def _argument(stored: str | None) -> Any:
     return arguments[0] if isinstance(arguments, list) and arguments else None
 
 
+
+
+def _without_metadata(result: str) -> str:
+    """A result without `$type` and `$id` at its top, which Newtonsoft.Json takes for its own and removes."""
+    if not result.startswith("{") or '"$' not in result:
+        return result
+    value = json.loads(result)
+    kept = {name: part for name, part in value.items() if name not in ("$type", "$id")}
+    return result if kept == value else json.dumps(kept)

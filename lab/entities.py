@@ -143,8 +143,7 @@ class Entities:
             answer = await self._execute(entity_id, state, request)
             if not request.get("signal"):
                 outgoing.append(self._answer(entity_id, execution_id, request, answer))
-        if sorter.state:
-            state["sorter"] = sorter.state
+        state["sorter"] = sorter.state
         return self._turn(entity_id, execution_id, state, outgoing)
 
     @staticmethod

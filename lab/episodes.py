@@ -8,9 +8,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from lab.determinism import NonDeterministic
 from lab.function_index import FunctionIndex
 from lab.runtime_state import Execution, new_execution_id
-from lab.shim import NonDeterministic, Outcome, Scheduled, Shim, orchestrator_failure
+from lab.shim import Outcome, Scheduled, Shim, orchestrator_failure
 from lab.worker import EpisodeCall, EpisodeResult, InvocationFailed, SessionLost, Worker
 from taskhub import messages
 from taskhub.clock import Clock

@@ -25,15 +25,8 @@ class FunctionIndex:
         return self.orchestrators.get(name.lower())
 
     def activity(self, name: str) -> FunctionInfo | None:
-        """The activity registered under a name, or else the one whose function is called so.
-
-        The second is kinder than the extension: `call_activity` given a function object sends the function's name,
-        also when the binding gives another.
-        """
-        found = self.activities.get(name.lower())
-        if found is not None:
-            return found
-        return next((info for info in self.activities.values() if info.name.lower() == name.lower()), None)
+        """The activity registered under a name (a Python name is unknown when the binding gives another)."""
+        return self.activities.get(name.lower())
 
     def entity(self, name: str) -> FunctionInfo | None:
         """The entity function registered under a name."""

@@ -19,6 +19,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any, Protocol
 
+from lab import determinism
 from taskhub import messages
 from taskhub.messages import Event
 
@@ -27,17 +28,7 @@ _REQUEST_TYPE = (
     "Microsoft.Azure.WebJobs.Extensions.DurableTask.RequestMessage, Microsoft.Azure.WebJobs.Extensions.DurableTask"
 )
 _NO_TIME = "0001-01-01T00:00:00"
-_CHANGED = "Was a change made to the orchestrator code after this instance had already started running?"
-_NON_DETERMINISTIC = "Non-Deterministic workflow detected: "
-_REORDER_WINDOW_TICK = timedelta(microseconds=1)
-
-# What DurableTask.Core calls the actions in its texts.
-_ACTION_CLASSES = {
-    "activity": "ScheduleTaskOrchestratorAction",
-    "timer": "CreateTimerOrchestratorAction",
-    "child": "CreateSubOrchestrationAction",
-    "event": "SendEventOrchestratorAction",
-}
+_TICK = timedelta(microseconds=1)
 
 
 class Functions(Protocol):
@@ -52,10 +43,6 @@ class Functions(Protocol):
     def no_entity(self, name: str) -> str:
         """The extension's text that says there is no such entity."""
         ...
-
-
-class NonDeterministic(Exception):
-    """The history holds what the code, replayed, did not do."""
 
 
 class OrchestratorFault(Exception):
@@ -171,7 +158,7 @@ class Shim:
         self._while_suspended: deque[Event] = deque()
         self._held_back: dict[int, Scheduled] = {}
         self._guids = 0
-        self._sent_to: dict[str, datetime] = {}
+        self._sent_to: dict[str, tuple[datetime, str]] = {}
 
     # what Python answered
 
@@ -196,7 +183,7 @@ class Shim:
     # what the history says
 
     def feed(self, events: Sequence[Event]) -> None:
-        """Plays history events in order and marks them as played. NonDeterministic: the code does not match them."""
+        """Plays history events in order and marks them as played. NonDeterministic: the code differs."""
         self._advance()
         for event in events:
             if event["EventType"] == messages.ORCHESTRATOR_STARTED:
@@ -255,74 +242,12 @@ class Shim:
     def _on_terminated(self, event: Event) -> None:
         self._complete("Terminated", event.get("Input"))
 
-    def _on_task_scheduled(self, event: Event) -> None:
-        number, name = event["EventId"], event.get("Name")
-        previous = (
-            f"A previous execution of this orchestration scheduled an activity task with sequence ID {number} and "
-            f"name '{name}' (version '{event.get('Version') or ''}')"
-        )
-        action = self._expected(number, "activity", previous, "this task")
-        if (action.name or "").lower() != (name or "").lower():
-            raise NonDeterministic(
-                f"{previous}, but the current orchestration replay instead scheduled an activity task with name "
-                f"'{action.name}' at this sequence number. {_CHANGED}"
-            )
-
-    def _on_timer_created(self, event: Event) -> None:
-        if event["EventId"] >= 0:
-            self._expected_timer(event["EventId"])
-
-    def _expected_timer(self, number: int) -> None:
-        previous = f"A previous execution of this orchestration scheduled a timer task with sequence number {number}"
-        action = self.pending.get(number)
-        if action is None:
-            raise NonDeterministic(
-                f"{previous} but the current replay execution hasn't (yet?) scheduled this task. {_CHANGED}"
-            )
-        if action.kind != "timer":
-            raise NonDeterministic(
-                f"{previous} named but the current orchestration replay instead produced a "
-                f"{_ACTION_CLASSES[action.kind]} action with this sequence number. {_CHANGED}"
-            )
-        del self.pending[number]
-
-    def _on_sub_created(self, event: Event) -> None:
-        number, name = event["EventId"], event.get("Name")
-        previous = (
-            f"A previous execution of this orchestration scheduled a sub-orchestration task with sequence ID {number} "
-            f"and name '{name}' (version '{event.get('Version') or ''}', instance ID '{event.get('InstanceId')}')"
-        )
-        action = self._expected(number, "child", previous, "this task")
-        if action.name.lower() != (name or "").lower():
-            raise NonDeterministic(
-                f"{previous}, but the current orchestration replay instead scheduled a sub-orchestration task with "
-                f"name {action.name} at this sequence number. {_CHANGED}"
-            )
-
-    def _on_event_sent(self, event: Event) -> None:
+    def _on_scheduled(self, event: Event) -> None:
         number = event["EventId"]
-        previous = (
-            f"A previous execution of this orchestration scheduled a send event task with sequence ID {number}, type "
-            f"'EventSent' name '{event.get('Name')}', instance ID '{event.get('InstanceId')}'"
-        )
-        self._expected(number, "event", previous, "this task")
-
-    def _expected(self, number: int, kind: str, previous: str, what: str) -> Scheduled:
-        action = self.pending.get(number)
-        if action is None:
-            raise NonDeterministic(
-                f"{previous}, but the current replay execution hasn't (yet?) scheduled {what}. {_CHANGED}"
-            )
-        if action.kind != kind:
-            raise NonDeterministic(
-                f"{previous}, but the current orchestration replay instead produced a {_ACTION_CLASSES[action.kind]} "
-                f"action with this sequence number. {_CHANGED}"
-                if kind == "activity"
-                else f"{previous}, but the current orchestration replay instead produced a "
-                f"{_ACTION_CLASSES[action.kind]} action at this sequence number. {_CHANGED}"
-            )
+        if number < 0:  # an internal timer
+            return
+        determinism.check(event, self.pending.get(number))
         del self.pending[number]
-        return action
 
     def _on_completed(self, event: Event) -> None:
         self._settle(event["TaskScheduledId"], failed=False)
@@ -445,6 +370,8 @@ class Shim:
 
     def _retry(self, action: dict[str, Any], attempt: Callable[[_Node], _Node]) -> _Node:
         options = action["retryOptions"]
+        if options["maxNumberOfAttempts"] < 1:
+            return self._swallowed()
         whole = _Retry(
             limit=options["maxNumberOfAttempts"],
             pause=timedelta(milliseconds=options["firstRetryIntervalInMilliseconds"]),
@@ -513,14 +440,15 @@ class Shim:
             request["signal"] = True
         if action.get("input") is not None:
             request["input"] = json.dumps(action["input"], ensure_ascii=False)
-        moment, previous = self.now, self._sent_to.get(action["instanceId"])
-        if previous is not None and moment <= previous:
-            moment = previous + _REORDER_WINDOW_TICK
-        self._sent_to[action["instanceId"]] = moment
+        moment, stamp = self.now, messages.timestamp(self.now)
+        last, last_stamp = self._sent_to.get(action["instanceId"], (None, _NO_TIME))
+        if last is not None and moment <= last:
+            moment = last + _TICK
+            stamp = messages.timestamp(moment).removesuffix("Z")  # as .NET writes a time that was added to
+        self._sent_to[action["instanceId"]] = moment, stamp
         request |= {
             "id": guid, "parent": self.instance_id, "parentExecution": self.execution_id,
-            "Timestamp": messages.timestamp(moment),
-            "Predecessor": messages.timestamp(previous) if previous else _NO_TIME,
+            "Timestamp": stamp, "Predecessor": last_stamp,
         }  # fmt: skip
         text = json.dumps(request, ensure_ascii=False, separators=(",", ":"))
         number = self._new_id()
@@ -562,15 +490,15 @@ def _entity_name(entity_id: str) -> str:
 _HANDLERS: dict[int, Callable[[Shim, Event], None]] = {
     messages.EXECUTION_STARTED: Shim._on_started,
     messages.EXECUTION_TERMINATED: Shim._on_terminated,
-    messages.TASK_SCHEDULED: Shim._on_task_scheduled,
+    messages.TASK_SCHEDULED: Shim._on_scheduled,
     messages.TASK_COMPLETED: Shim._on_completed,
     messages.TASK_FAILED: Shim._on_failed,
-    messages.SUB_CREATED: Shim._on_sub_created,
+    messages.SUB_CREATED: Shim._on_scheduled,
     messages.SUB_COMPLETED: Shim._on_completed,
     messages.SUB_FAILED: Shim._on_failed,
-    messages.TIMER_CREATED: Shim._on_timer_created,
+    messages.TIMER_CREATED: Shim._on_scheduled,
     messages.TIMER_FIRED: Shim._on_timer_fired,
-    messages.EVENT_SENT: Shim._on_event_sent,
+    messages.EVENT_SENT: Shim._on_scheduled,
     messages.EVENT_RAISED: Shim._on_event_raised,
     messages.EXECUTION_SUSPENDED: Shim._on_suspended,
     messages.EXECUTION_RESUMED: Shim._on_resumed,

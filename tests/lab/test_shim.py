@@ -5,7 +5,8 @@ from typing import Any
 
 import pytest
 
-from lab.shim import NonDeterministic, Shim
+from lab.determinism import NonDeterministic
+from lab.shim import Shim
 from taskhub import messages
 from taskhub.messages import Event
 
@@ -204,7 +205,7 @@ def test_a_replay_that_does_what_the_history_says_schedules_nothing_again() -> N
     ("event", "actions", "text"),
     [
         (messages.event(messages.TASK_SCHEDULED, NOW, 0, Name="a", Version=""), [], "hasn't (yet?) scheduled"),
-        (messages.event(messages.TASK_SCHEDULED, NOW, 0, Name="a", Version=""), [activity("b")], "with name 'b'"),
+        (messages.event(messages.TASK_SCHEDULED, NOW, 0, Name="a", Version=""), [activity("b")], "named 'b'"),
         (messages.event(messages.TASK_SCHEDULED, NOW, 0, Name="a", Version=""), [timer(1)], "CreateTimerOrch"),
         (messages.event(messages.TIMER_CREATED, NOW, 0, FireAt=""), [activity("a")], "ScheduleTaskOrch"),
         (messages.event(messages.SUB_CREATED, NOW, 0, Name="c", InstanceId="x"), [activity("c")], "sub-orchestration"),
