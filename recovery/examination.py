@@ -11,6 +11,7 @@ from typing import Any
 from recovery import plans, rules
 from recovery.facts import Facts, Message
 from recovery.plans import Plan
+from recovery.proofs import settled
 from recovery.repairs import Audit, apply
 from recovery.rules import Verdict
 from recovery.snapshot import Snapshot, Way, live_leases
@@ -150,11 +151,12 @@ class Doctor:
                 yield await self._judge(snapshot, glance.instance_id)
 
     async def _judge(self, snapshot: Snapshot, instance_id: str) -> Verdict:
-        return rules.judge(await snapshot.facts(instance_id, self.replay, self.events_lost))
+        facts = await snapshot.facts(instance_id, self.replay, self.events_lost)
+        return settled(rules.judge(facts), self.replay)
 
     def plan(self, verdict: Verdict, found: Examination) -> Plan:
         """The plan for one verdict of an examination."""
-        return plans.make_plan(verdict, self.replay, verdict.instance_id in found.waiting_parents, self.replies)
+        return plans.make_plan(verdict, verdict.instance_id in found.waiting_parents, self.replies)
 
     async def plans(self, found: Examination) -> AsyncIterator[tuple[Verdict, Plan]]:
         """A plan for every instance that needs one, each read again."""

@@ -17,8 +17,6 @@ from typing import Any
 from recovery.awaits import Delivery, Leaf, pokes
 from recovery.facts import EPOCH, Message, request_of
 from recovery.proofs import (
-    Forward,
-    ahead_is_certain,
     restored_rows,
     row_from_history,
     row_from_start,
@@ -134,24 +132,22 @@ def _short(value: object) -> str:
 
 def make_plan(
     verdict: Verdict,
-    forward: Forward | None = None,
     has_parent: bool = False,
     replies: Mapping[str, str] | None = None,
 ) -> Plan:
     """The plan for a verdict.
 
-    `forward` replays with more history; `has_parent`: a parent's plan starts it again; `replies`: what an entity
+    `has_parent`: a parent's plan starts it again; `replies`: what an entity
     answered (JSON text), by the id of the instance that waits for it.
     """
-    return _Planner(verdict, forward, has_parent, replies or {}).plan()
+    return _Planner(verdict, has_parent, replies or {}).plan()
 
 
 class _Planner:
-    def __init__(self, verdict: Verdict, forward: Forward | None, has_parent: bool, replies: Mapping[str, str]) -> None:
+    def __init__(self, verdict: Verdict, has_parent: bool, replies: Mapping[str, str]) -> None:
         self.verdict = verdict
         self.replies = replies
         self.f = verdict.facts
-        self.forward = forward
         self.has_parent = has_parent
         self.steps: list[Step] = []
         self.deleted: set[tuple[str, str]] = set()
@@ -193,22 +189,15 @@ class _Planner:
     def _remove_surplus(self) -> None:
         self._delete(self.verdict.surplus)
         for finding in self.verdict.findings:
-            surplus = [x for x in finding.surplus if finding.name != "ahead-of-history" or not self._comes_true(x)]
-            for message in surplus:
+            for message in finding.surplus:
                 if finding.name == "ahead-of-history" and message.task and message.task.kind in _RESULTS:
                     self.repeats.append(f"what {message.describe()} answers, if the code asks for it again")
-            self._delete(surplus)
+            self._delete(finding.surplus)
         if self.f.is_torn and self.f.is_open and not self._is_poked():
             self._poke()
 
     def _is_poked(self) -> bool:
         return any((x.queue, x.id) not in self.deleted for x in pokes(self.f))
-
-    def _comes_true(self, message: Message) -> bool:
-        """Whether the code, given the answers that are queued already, asks for exactly this under this number."""
-        if self.forward is None or message.task is None or self.f.is_torn:
-            return False
-        return ahead_is_certain(self.f, message, self.forward)
 
     # sending
 

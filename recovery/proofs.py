@@ -8,6 +8,7 @@ from dataclasses import replace
 from recovery.awaits import AnyOf, awaited, leaves, look
 from recovery.facts import Facts, Message, number_of
 from recovery.replay import Replayed
+from recovery.rules import Verdict
 from taskhub import messages as m
 from taskhub.accounts import Entity
 from taskhub.history import to_entity
@@ -15,6 +16,21 @@ from taskhub.layout import row_key
 from taskhub.messages import Event
 
 Forward = Callable[[Facts], Replayed | None]
+
+
+def settled(verdict: Verdict, forward: Forward | None) -> Verdict:
+    """The verdict without the messages ahead of the history that the code will certainly ask for."""
+    if forward is None or verdict.facts.is_torn:
+        return verdict
+    findings = []
+    for finding in verdict.findings:
+        if finding.name == "ahead-of-history":
+            doubtful = tuple(x for x in finding.surplus if not ahead_is_certain(verdict.facts, x, forward))
+            if not doubtful:
+                continue
+            finding = replace(finding, surplus=doubtful)
+        findings.append(finding)
+    return replace(verdict, findings=tuple(findings))
 
 
 def ahead_is_certain(facts: Facts, message: Message, forward: Forward) -> bool:
