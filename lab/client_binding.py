@@ -38,7 +38,7 @@ class LinkMaker:
         links = {name: self._link(escaped, rest) for name, rest in LINKS.items() if rewind or "rewind" not in name}
         return {"id": instance_id, **links}
 
-    def binding(self, rpc_base: str, hub: str | None = None, connection: str | None = None) -> str:
+    def binding(self, rpc_base: str, hub: str = "", connection: str = "") -> str:
         """The text a durable client is made of; hub and connection are those of the binding, if it names any."""
         own = LinkMaker(self.origin, hub or self.hub, connection or self.connection, self.key)
         code = f"code={self.key}" if self.key else ""

@@ -25,7 +25,7 @@ class FunctionIndex:
         return self.orchestrators.get(name.lower())
 
     def activity(self, name: str) -> FunctionInfo | None:
-        """The activity registered under a name (a Python name is unknown when the binding gives another)."""
+        """The activity registered under a name."""
         return self.activities.get(name.lower())
 
     def entity(self, name: str) -> FunctionInfo | None:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 
-from lab.client_binding import LinkMaker
-from lab.function_index import FunctionIndex, client_input
+from lab.function_index import FunctionIndex
 from lab.incoming import Incoming
 from lab.keys import Keys
 from lab.routes import RouteTable
@@ -21,12 +21,16 @@ class Gateway:
     """The HTTP-triggered functions of an app, under its route prefix."""
 
     def __init__(
-        self, worker: Worker, index: FunctionIndex, links: LinkMaker, rpc_base: str, prefix: str, keys: Keys | None
+        self,
+        worker: Worker,
+        index: FunctionIndex,
+        client_of: Callable[[FunctionInfo], str | None],
+        prefix: str,
+        keys: Keys | None,
     ) -> None:
-        """`keys` are asked for; None: nobody is asked, as with Core Tools."""
+        """`client_of` makes a function's durable client; `keys` are asked for, with None nobody is."""
         self._worker = worker
-        self._links = links
-        self._rpc_base = rpc_base
+        self._client_of = client_of
         self._keys = keys
         self._routes = RouteTable((route_of(function, prefix), function) for function in index.http)
 
@@ -52,13 +56,6 @@ class Gateway:
             if not methods or request.method.upper() in methods:
                 return function, values
         return None
-
-    def _client_of(self, function: FunctionInfo) -> str | None:
-        binding = client_input(function)
-        if binding is None:
-            return None
-        hub, connection = binding.get("taskHub"), binding.get("connectionName")
-        return self._links.binding(self._rpc_base, str(hub) if hub else None, str(connection) if connection else None)
 
 
 def trigger_of(function: FunctionInfo) -> dict[str, object]:

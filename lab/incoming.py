@@ -5,9 +5,11 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from functools import cached_property
-from urllib.parse import parse_qsl, unquote_to_bytes
+from urllib.parse import parse_qsl, quote, unquote_to_bytes
 
 ENCODED_SLASH = re.compile(r"(%2[fF])")
+ESCAPE = re.compile(r"(%[0-9a-fA-F]{2})")
+PATH_LETTERS = "!$&'()*+,-./:;=@_~"
 
 
 @dataclass(frozen=True)
@@ -31,8 +33,9 @@ class Incoming:
 
     @cached_property
     def url(self) -> str:
-        """The caller's own URL."""
-        return self.origin + self.target
+        """The caller's own URL; its path is escaped anew where it has to be, its query is as sent."""
+        _, mark, query = self.target.partition("?")
+        return self.origin + encode_path(self.path) + mark + query
 
     @cached_property
     def path(self) -> str:
@@ -67,6 +70,11 @@ def decode_path(raw: str) -> str:
     if "%" not in raw:
         return raw
     return "".join(part if ENCODED_SLASH.fullmatch(part) else _unescape(part) for part in ENCODED_SLASH.split(raw))
+
+
+def encode_path(path: str) -> str:
+    """Escapes what a path may not hold as it is; escapes that are still in it stay (ASP.NET's PathString)."""
+    return "".join(part if ESCAPE.fullmatch(part) else quote(part, safe=PATH_LETTERS) for part in ESCAPE.split(path))
 
 
 def _unescape(text: str) -> str:

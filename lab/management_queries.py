@@ -25,7 +25,7 @@ STATUS_NUMBERS = {
     6: "Pending",
     7: "Suspended",
 }
-STATUS_NAMES = {name.lower(): name for name in STATUS_NUMBERS.values()}
+STATUS_NAMES = frozenset(STATUS_NUMBERS.values())
 PAGE = 100
 MAX_ID = 256
 INT32 = 2**31
@@ -147,10 +147,10 @@ def _offset(zone: str | None) -> timedelta:
 
 
 def _status(text: str) -> str | None:
-    """A state by name (in any letters) or number; a number that stands for none matches no instance."""
+    """A state by its exact name or its number; a number that stands for none matches no instance."""
     if re.fullmatch(r"[-+]?\d{1,9}", text):
         return STATUS_NUMBERS.get(int(text), str(int(text)))
-    return STATUS_NAMES.get(text.lower())
+    return text if text in STATUS_NAMES else None
 
 
 def shown_seconds(number: float) -> str:

@@ -46,7 +46,19 @@ def read_document(text: str) -> Any:
         return None
     value = reader.value()
     reader.must_end()
-    return value
+    return without_metadata(value)
+
+
+def without_metadata(value: Any) -> Any:
+    """An object without the `$type` and `$id` it begins with, which the serializer takes for its own."""
+    if not isinstance(value, dict):
+        return value
+    kept = dict(value)
+    for name in value:
+        if name not in ("$type", "$id"):
+            break
+        del kept[name]
+    return kept
 
 
 def read_token(text: str, only: bool = True) -> Any:

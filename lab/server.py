@@ -13,13 +13,13 @@ from multidict import CIMultiDict
 
 from lab.client_binding import HOOK, LinkMaker
 from lab.errors import PortTaken
-from lab.function_index import FunctionIndex
+from lab.function_index import FunctionIndex, client_input
 from lab.gateway import UNAUTHORIZED, Gateway
 from lab.incoming import Incoming
 from lab.keys import Keys
 from lab.management_api import ManagementApi, Sleep
 from lab.settings import Settings
-from lab.worker import HttpResponse, Worker
+from lab.worker import FunctionInfo, HttpResponse, Worker
 from taskhub.client import TaskHubClient
 from taskhub.clock import Clock
 
@@ -55,15 +55,24 @@ class Server:
         self._sleep = sleep
         self._runner: web.ServerRunner | None = None
         self.port = settings.port
+        self._compose()
 
     @property
     def origin(self) -> str:
         """Scheme, host and port for callers on this machine."""
         return f"http://localhost:{self.port}"
 
+    def client_binding(self, function: FunctionInfo) -> str | None:
+        """What the durable client of a function is made of; None when it has none."""
+        binding = client_input(function)
+        if binding is None:
+            return None
+        hub, connection = str(binding.get("taskHub") or ""), str(binding.get("connectionName") or "")
+        return self._links.binding(f"http://127.0.0.1:{self.port}{RPC}/", hub, connection)
+
     async def start(self) -> None:
         """Listens. PortTaken."""
-        runner = web.ServerRunner(web.Server(self._handle, request_factory=_request_of_any_size))
+        runner = web.ServerRunner(web.Server(self._handle, request_factory=_request_of_any_size), access_log=None)
         await runner.setup()
         try:
             await web.TCPSite(runner, "127.0.0.1", self.port, shutdown_timeout=GRACE_SECONDS).start()
@@ -90,9 +99,8 @@ class Server:
         durable = self._settings.durable
         system_key = self._keys.system if self._keys else ""
         self._links = LinkMaker(self.origin, durable.hub, durable.connection, system_key)
-        rpc_base = f"http://127.0.0.1:{self.port}{RPC}/"
         prefix = self._settings.route_prefix
-        self._gateway = Gateway(self._worker, self._index, self._links, rpc_base, prefix, self._keys)
+        self._gateway = Gateway(self._worker, self._index, self.client_binding, prefix, self._keys)
         self._api = ManagementApi(
             self._client, self._index, self._links, self._knows_connection, self._clock, self._sleep
         )

@@ -127,8 +127,8 @@ def answer_of(state: dict[str, Any], actions_before: int) -> dict[str, Any]:
         "is_done": bool(state.get("isDone")),
         "actions": [action for group in groups for action in group],
         "actions_before": actions_before,
-        "output": None if state.get("output") is None else compact(state["output"]),
-        "custom_status": None if custom_status is None else compact(custom_status),
+        "output": None if state.get("output") is None else compact(without_metadata(state["output"])),
+        "custom_status": None if custom_status is None else compact(without_metadata(custom_status)),
         "error": state.get("error"),
         "cancelled_timers": [],
         "stack": "",
@@ -147,6 +147,18 @@ def compact(value: Any) -> str:
     if not text.isascii() and LONE_SURROGATE.search(text):
         return json.dumps(value, separators=(",", ":"))
     return text
+
+
+def without_metadata(value: Any) -> Any:
+    """An object without the `$type` and `$id` it begins with, which the extension's serializer takes for its own."""
+    if not isinstance(value, dict):
+        return value
+    kept = dict(value)
+    for name in value:
+        if name not in ("$type", "$id"):
+            break
+        del kept[name]
+    return kept
 
 
 def _without_nan(value: Any) -> Any:
