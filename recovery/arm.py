@@ -12,9 +12,12 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta, timezone
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from recovery import operator_errors as errors
+
+if TYPE_CHECKING:
+    from azure.core.credentials import AccessToken
 
 ENDPOINT = "https://management.azure.com"
 SCOPE = "https://management.azure.com/.default"
@@ -112,13 +115,27 @@ class RequestsTransport:
         return Response(answer.status_code, {k.lower(): v for k, v in answer.headers.items()}, parsed)
 
 
+class TokenSource(Protocol):
+    """What of a credential of `azure-identity` is used here."""
+
+    def get_token(self, *scopes: str) -> AccessToken:
+        """A token. Raises ClientAuthenticationError when nobody is signed in."""
+        ...
+
+
+def _whoever_is_signed_in() -> TokenSource:
+    from azure.identity import AzureDeveloperCliCredential, ChainedTokenCredential, DefaultAzureCredential
+
+    # azd first: it deployed this environment, and another tool may be signed in to another tenant.
+    others = DefaultAzureCredential(exclude_interactive_browser_credential=True)
+    return ChainedTokenCredential(AzureDeveloperCliCredential(), others)
+
+
 class AzureCredential:
     """Tokens of whoever is signed in with azd, az, a managed identity or a workload identity."""
 
-    def __init__(self) -> None:
-        from azure.identity import DefaultAzureCredential
-
-        self._credential = DefaultAzureCredential(exclude_interactive_browser_credential=True)
+    def __init__(self, source: TokenSource | None = None) -> None:
+        self._credential = source or _whoever_is_signed_in()
         self._token = ""
         self._expires = 0.0
 

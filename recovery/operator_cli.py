@@ -125,7 +125,7 @@ def _parser(command: str) -> argparse.ArgumentParser:
         parser.add_argument(
             "--function-key", default=os.environ.get("DRILL_FUNCTION_KEY", ""), help="key of the app's functions"
         )
-        parser.add_argument("--report", default="azure-drill-report.json", help="where the report is written")
+        parser.add_argument("--report", default="drill-report.json", help="where the report is written")
     return parser
 
 

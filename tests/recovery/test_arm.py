@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import json
 import threading
+import time
 from collections.abc import Iterator
 from datetime import timedelta
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from typing import Any
 
 import pytest
+from azure.core.credentials import AccessToken
+from azure.core.exceptions import ClientAuthenticationError
 
 from recovery import operator_errors as errors
-from recovery.arm import Arm, RequestsTransport, Response
+from recovery.arm import Arm, AzureCredential, RequestsTransport, Response
 from recovery.arm_fake import FakeClock
 
 URL = "https://management.azure.com/subscriptions/s/x?api-version=1"
@@ -114,6 +117,36 @@ def test_waiting_tells_the_time_and_gives_up_after_the_limit() -> None:
     with pytest.raises(errors.ArmUnavailable, match="has not ended after 2 minutes"):
         client.wait_until(lambda: (False, 50), "the move", timedelta(minutes=2), said.append)
     assert said == ["the move: 0 min 00 s", "the move: 0 min 50 s", "the move: 1 min 40 s"]
+
+
+class SignIn:
+    """Gives tokens that expire, or nobody is signed in."""
+
+    def __init__(self, lifetime: float, signed_in: bool = True) -> None:
+        self.given, self._lifetime, self._signed_in = 0, lifetime, signed_in
+
+    def get_token(self, *scopes: str) -> AccessToken:
+        if not self._signed_in:
+            raise ClientAuthenticationError("no credential")
+        self.given += 1
+        return AccessToken(f"t{self.given}", int(time.time() + self._lifetime))
+
+
+def test_a_token_is_kept_until_shortly_before_it_expires() -> None:
+    lasting, expiring = AzureCredential(SignIn(3600)), AzureCredential(SignIn(200))
+    assert [lasting.token(), lasting.token(), lasting.token(renew=True)] == ["t1", "t1", "t2"]
+    assert [expiring.token(), expiring.token()] == ["t1", "t2"]
+
+
+def test_nobody_signed_in_is_told_how_to_sign_in() -> None:
+    with pytest.raises(errors.NotLoggedIn, match="azd auth login"):
+        AzureCredential(SignIn(0, signed_in=False)).token()
+
+
+def test_a_refused_right_is_told_where_the_rights_are_listed() -> None:
+    client, _, _ = arm(failed(403, "AuthorizationFailed"))
+    with pytest.raises(errors.ArmError, match="docs/operations.md"):
+        client.get(URL)
 
 
 @pytest.fixture

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from recovery.__main__ import COMMANDS, main
+from recovery.operator_cli import _Voice
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -97,3 +98,16 @@ def test_recovery_imports_nothing_of_the_lab() -> None:
     for path in (ROOT / "recovery").rglob("*.py"):
         words = [line for line in path.read_text().splitlines() if line.startswith(("import lab", "from lab"))]
         assert words == [], path
+
+
+def test_a_long_wait_is_told_every_ten_minutes_where_nobody_watches(capsys: pytest.CaptureFixture[str]) -> None:
+    voice = _Voice()
+    for minute in range(25):
+        voice(f"the move: {minute} min 07 s")
+    voice("moved")
+    assert capsys.readouterr().out.splitlines() == [
+        "the move: 0 min 07 s",
+        "the move: 10 min 07 s",
+        "the move: 20 min 07 s",
+        "moved",
+    ]

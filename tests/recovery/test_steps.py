@@ -74,7 +74,7 @@ def test_one_bad_answer_at_any_request_does_no_harm(fault: str) -> None:
 FAULTS = st.dictionaries(st.integers(0, 120), st.sampled_from(list(fault_names())), max_size=12)
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=50, deadline=None)
 @given(faults=FAULTS, request_=st.sampled_from(REQUESTS))
 def test_any_number_of_faults_and_kills_ends_with_the_standby_alone_at_work(
     faults: dict[int, str], request_: Request
@@ -124,7 +124,7 @@ def move(practice: Practice, name: str) -> None:
     commands[name]()
 
 
-@settings(max_examples=120, deadline=None)
+@settings(max_examples=80, deadline=None)
 @given(moves=MOVES, faults=FAULTS)
 def test_no_sequence_of_commands_disasters_and_kills_lets_both_apps_work(
     moves: list[str], faults: dict[int, str]
@@ -286,7 +286,7 @@ def test_after_a_kill_at_any_request_of_any_command_what_status_says_leads_home(
         number += 1
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=40, deadline=None)
 @given(moves=MOVES, faults=FAULTS)
 def test_from_wherever_a_bad_night_ends_what_status_says_leads_home(moves: list[str], faults: dict[int, str]) -> None:
     with tempfile.TemporaryDirectory() as folder:
