@@ -13,5 +13,5 @@ What ships with the app is only what it runs; the rest is for the operator: `pyt
     azure_resources.py   the calls to Azure; arm.py tokens, retries, long operations
     azd_environment.py   the azd environment; operator_state.py what a killed command had begun
     guard.py             what azd up must not undo
-    arm_fake.py          a small Azure to practise on
+    arm_fake.py          a small Azure to practise on; practise.py brings disasters over it
 """

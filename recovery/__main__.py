@@ -13,6 +13,7 @@ COMMANDS = {
     "failback": ("recovery.operator_cli", "move the work home"),
     "settle": ("recovery.operator_cli", "exactly one app runs, in the account's region"),
     "drill": ("recovery.operator_cli", "fail over and back with real instances, and write a report"),
+    "practise": ("recovery.practise", "a disaster for --fake, to practise on"),
 }
 
 

@@ -101,6 +101,11 @@ def host_json(tree: Tree) -> Iterator[str]:
         yield f"host.json names the hub {durable.get('hubName')!r}, main.bicep {default!r}"
     if durable.get("useAppLease") is False:
         yield "host.json must not turn the app lease off"
+    lease = durable.get("appLeaseOptions", {})
+    acquire, renew, length = (lease.get(f"{name}Interval", "") for name in ("acquire", "renew", "lease"))
+    # Times of one form sort as texts.
+    if not ("00:00:05" <= acquire <= "00:00:30" and renew < length <= "00:01:00"):
+        yield "host.json must set appLeaseOptions: by default a standby waits five minutes for its second try"
     if tree.host["extensionBundle"]["version"] != "[4.*, 5.0.0)":
         yield "host.json must use the extension bundle [4.*, 5.0.0)"
     if durable.get("tracing", {}).get("version") != "V2":

@@ -373,6 +373,8 @@ MISTAKES = [
         '"hubName": "Another"',
         "cross-host-json",
     ),
+    Mistake("a standby that waits five minutes", "host.json", '"00:00:10"', '"00:05:00"', "cross-host-json"),
+    Mistake("a lease that ends before it is renewed", "host.json", '"00:00:20"', '"00:00:05"', "cross-host-json"),
     Mistake("the app lease off", "host.json", '"useAppLease": true', '"useAppLease": false', "cross-host-json"),
     Mistake(
         "an output that a command reads renamed",
