@@ -322,7 +322,8 @@ class Orchestrations:
 
     async def _commit(self, session: Session, history: History, turn: Turn, known: bool) -> None:
         execution = turn.execution
-        episodes = {source.execution_id: source.episode for source, _ in turn.scheduled}
+        sources = {source.execution_id: source for source, _ in turn.scheduled}
+        episodes = {execution_id: source.episode for execution_id, source in sources.items()}
         await asyncio.gather(
             *(self._send(source, action, episodes[source.execution_id]) for source, action in turn.scheduled),
             self._tell_parent(turn),

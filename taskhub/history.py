@@ -15,6 +15,7 @@ from taskhub.messages import Event
 LARGE_COLUMNS = ("Name", "Input", "Result", "Output", "Reason", "Details", "Correlation", "FailureDetails", "Tags")
 _TIMES = ("FireAt", "ScheduledStartTime")
 _OBJECTS = ("OrchestrationInstance", "ParentInstance", "Tags", "ParentTraceContext", "FailureDetails")
+_TAIL = 4
 _SERVICE = ("PartitionKey", "RowKey", "ExecutionId", "EventType", "_Timestamp", "Timestamp")
 
 
@@ -32,8 +33,8 @@ class History:
 
     @property
     def is_terminal(self) -> bool:
-        """Whether the execution has ended."""
-        return any(event["EventType"] == messages.EXECUTION_COMPLETED for event in self.events)
+        """Whether the execution has ended; its end is among the last events, as nothing is added to it after that."""
+        return any(event["EventType"] == messages.EXECUTION_COMPLETED for event in reversed(self.events[-_TAIL:]))
 
 
 def to_entity(event: Event, partition: str, row: str, execution_id: str) -> Entity:
