@@ -33,15 +33,16 @@ def deployed_hash(session: Session, site: str) -> str:
 
 
 def differing_packages(session: Session, built: str) -> list[str]:
-    """Regions that carry another package than the one just built, or do not say which."""
+    """Regions that carry another package than the one just built; a region that does not say is only mentioned."""
     found = []
     for region in (session.azure.home, session.azure.standby):
         carried = deployed_hash(session, region.site)
-        if carried != built:
-            what = f"carries package {carried[:12]}" if carried else "does not say which package it carries"
+        if carried and carried != built:
             found += [
-                f"{region.site} in {region.location} {what}, expected {built[:12]}. Deploy again with: azd deploy"
+                f"{region.site} in {region.location} carries package {carried[:12]}, expected {built[:12]}. "
+                "Deploy again with: azd deploy"
             ]
+        session.say(f"{region.site} carries package {carried[:12] or '(it does not say which)'}")
     return found
 
 
