@@ -50,7 +50,7 @@ class Client(threading.Thread):
                 return
             name = self.source.choice(NAMES)
             instance_id = f"{name}-{number:03}"
-            if start(self.host, name, instance_id, 0.5 if name == "sleeper" else None):
+            if start(self.host, name, instance_id, "0.5" if name == "sleeper" else None):
                 self.starts[instance_id] = name
             self.raise_events()
             time.sleep(0.05)
@@ -120,7 +120,7 @@ def test_killed_again_and_again_nothing_accepted_is_lost_and_nothing_finished_ru
     assert len(client.starts) >= 10
     for instance_id, name in client.starts.items():
         document = documents[instance_id]
-        assert document["runtimeStatus"] == "Completed", document
+        assert document["runtimeStatus"] == "Completed", str(document)
         check_result(name, document, client)
     assert finished.documents
     assert list(finished.changed(host)) == []
@@ -162,7 +162,7 @@ def test_an_activity_that_was_interrupted_runs_again(place: Place) -> None:
 
 def test_a_timer_that_was_due_while_no_host_ran_fires_at_once_and_others_keep_their_time(place: Place) -> None:
     host = started(place.host())
-    assert start(host, "sleeper", "short", 1.0) and start(host, "sleeper", "long", 6.0)
+    assert start(host, "sleeper", "short", "1.0") and start(host, "sleeper", "long", "6.0")
     until(lambda: status(host, "long").get("runtimeStatus") == "Running", host, 20)
     host.kill()
     time.sleep(1.5)  # real time passes for real processes
