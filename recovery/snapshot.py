@@ -58,7 +58,7 @@ async def find_hub(account: Account, name: str | None, clock: Clock | None = Non
         raise HubNotFound(
             f"There is {wanted} in {account.description or account.name}; there is: {there}. Name it with --hub."
         )
-    hub = name if name and name.lower() == found[0].lower() else found[0]
+    hub = found[0]
     return TaskHub(account, HubSettings(hub, await _partition_count(account, hub)), clock)
 
 

@@ -1,0 +1,175 @@
+"""`python -m recovery doctor`: gives every instance of a hub a verdict, shows what would repair it, and does it.
+
+Exit codes: 0 nothing needs a repair (any more), 1 something does, 2 the hub cannot be examined or changed.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from recovery import doctor_report
+from recovery.doctor_report import Report
+from recovery.errors import HubIsLive, RecoveryError
+from recovery.examination import Doctor, Examination
+from recovery.replay import App, load_app
+from recovery.snapshot import Way, find_hub, live_leases
+from taskhub.accounts import Account, open_account
+from taskhub.clock import Clock
+from taskhub.errors import AccountNotUsable, TaskHubError
+from taskhub.hub import TaskHub
+
+PROGRESS_STEP = 500
+
+
+def main(command: str, arguments: Sequence[str]) -> int:
+    """Runs the command."""
+    options = parser(command).parse_args(arguments)
+    try:
+        return asyncio.run(run(options))
+    except (RecoveryError, TaskHubError, OSError) as error:
+        print(f"{command}: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print(f"{command}: interrupted. What was done stays; run it again to go on.", file=sys.stderr)
+        return 130
+
+
+def parser(command: str) -> argparse.ArgumentParser:
+    """The arguments of the command."""
+    result = argparse.ArgumentParser(
+        prog=f"python -m recovery {command}",
+        description="Examine a task hub without a host, and repair what is stuck or damaged.",
+        epilog="Without --apply nothing is changed. See docs/recovery.md.",
+    )
+    add_account(result)
+    result.add_argument("--app", type=Path, help="folder of the app: its code tells what each instance awaits")
+    result.add_argument("--only", nargs="+", default=[], metavar="ID", help="look at these instances only")
+    result.add_argument("--apply", action="store_true", help="carry the plans out, then look a second time")
+    result.add_argument("--dry-run", action="store_true", help="only show (the default)")
+    result.add_argument("--read-only", action="store_true", help="touch nothing at all, as on a hub that is at work")
+    result.add_argument("--force", action="store_true", help="repair although somebody holds leases on the hub")
+    result.add_argument("--reply", nargs="+", default=[], metavar="ID=JSON", help="what an entity answered an instance")
+    add_output(result)
+    return result
+
+
+def add_account(result: argparse.ArgumentParser) -> None:
+    """--storage and --hub, as every command that reads a hub has them."""
+    result.add_argument(
+        "--storage",
+        default=os.environ.get("AzureWebJobsStorage", ""),
+        help="file of an embedded account, connection string, UseDevelopmentStorage=true or identity:NAME; "
+        "the setting AzureWebJobsStorage if omitted",
+    )
+    result.add_argument("--hub", help="name of the task hub; not needed when the account holds one")
+
+
+def add_output(result: argparse.ArgumentParser) -> None:
+    """--json, --html and --all."""
+    result.add_argument("--json", action="store_true", help="print the report as JSON")
+    result.add_argument("--html", type=Path, metavar="FILE", help="also write the report as a page")
+    result.add_argument("--all", action="store_true", help="also the instances that need nothing")
+
+
+async def open_existing(specification: str, clock: Clock | None = None) -> Account:
+    """Opens an account that must exist: an embedded account's file is not created by looking for it."""
+    looks_like_file = not any(mark in specification for mark in ("=", "://")) and not specification.startswith(
+        "identity:"
+    )
+    if specification.strip() and looks_like_file and not Path(specification).exists():
+        raise AccountNotUsable(f"There is no storage account's file {specification}.")
+    return await open_account(specification, clock)
+
+
+async def run(options: argparse.Namespace, clock: Clock | None = None) -> int:
+    """Examines, and repairs when asked to. RecoveryError, TaskHubError: the text says what is wrong."""
+    app = load_app(options.app) if options.app else None
+    replies = _replies(options.reply)
+    account = await open_existing(options.storage, clock)
+    try:
+        hub = await find_hub(account, options.hub, clock)
+        leases = await live_leases(hub)
+        if options.apply and leases and not options.force:
+            raise HubIsLive(
+                f"Nothing was changed: {leases[0]}, so a host works on {hub.names.hub}. Stop it, or wait until its "
+                "leases end (a minute); --force repairs all the same."
+            )
+        return await _examine(options, hub, app, replies, bool(leases))
+    finally:
+        await account.close()
+
+
+async def _examine(
+    options: argparse.Namespace, hub: TaskHub, app: App | None, replies: dict[str, str], is_live: bool
+) -> int:
+    way: Way = "peek" if options.read_only or (is_live and not options.force) else "everything"
+    progress = _Progress()
+    doctor = Doctor(hub, app.replay if app else None, way, options.only, replies, progress)
+    found = await doctor.examine()
+    progress.clear()
+    report = Report(found, hub.clock.now().isoformat(timespec="seconds"), show_all=options.all or bool(options.only))
+    if app is None:
+        report.notes.append("without --app what an instance awaits is guessed from its history")
+    await _plan(doctor, found, report)
+    if options.apply and not options.dry_run and not options.read_only:
+        report.repaired = await doctor.repair(found)
+    _print(options, report)
+    return 0 if report.is_clean else 1
+
+
+async def _plan(doctor: Doctor, found: Examination, report: Report) -> None:
+    if not found.broken:
+        return
+    async for verdict, plan in doctor.plans(found):
+        report.plans[verdict.instance_id] = plan
+
+
+def _print(options: argparse.Namespace, report: Report) -> None:
+    if options.html:
+        options.html.parent.mkdir(parents=True, exist_ok=True)
+        options.html.write_text(doctor_report.html(report), encoding="utf-8")
+    if options.json:
+        print(json.dumps(doctor_report.as_json(report), indent=1, default=str))
+        return
+    for line in doctor_report.text(report):
+        print(line)
+    if options.html:
+        print(f"The report is also in {options.html}.")
+
+
+def _replies(given: Sequence[str]) -> dict[str, str]:
+    replies: dict[str, str] = {}
+    for item in given:
+        name, equals, answer = item.partition("=")
+        try:
+            json.loads(answer)
+        except ValueError:
+            equals = ""
+        if not equals:
+            raise RecoveryError(
+                f"--reply {item!r} is not ID=JSON, for example --reply order-7='{{\"reserved\": true}}'."
+            )
+        replies[name] = answer
+    return replies
+
+
+class _Progress:
+    """How many instances were read, on a terminal."""
+
+    def __init__(self) -> None:
+        self._shown = False
+
+    def __call__(self, count: int) -> None:
+        if count % PROGRESS_STEP == 0 and sys.stderr.isatty():
+            print(f"\r{count:,} instances", end="", file=sys.stderr, flush=True)
+            self._shown = True
+
+    def clear(self) -> None:
+        if self._shown:
+            print("\r" + " " * 30 + "\r", end="", file=sys.stderr)

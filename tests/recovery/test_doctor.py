@@ -1,0 +1,166 @@
+"""The doctor's command: what it prints, writes and refuses."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from recovery import doctor
+from recovery.__main__ import main
+from taskhub.accounts import open_account
+from taskhub.hub import TaskHub
+from tests.recovery import cuts, standby
+
+BAD = ["lostwork", "c2E", "c16L", "hole", "c23"]
+FINE = ["failrew", "startev"]
+
+
+@pytest.fixture
+async def storage(tmp_path):
+    """An account's file whose hub holds some recorded cuts side by side."""
+    place = tmp_path / "account.db"
+    account = await open_account(str(place))
+    hub = TaskHub(account, cuts.settings())
+    for cut in cuts.cuts():
+        if cut.name in (*BAD, *FINE):
+            await cuts.pour(cut, hub)
+    await account.close()
+    return str(place)
+
+
+def options(storage, *more):
+    return doctor.parser("doctor").parse_args(["--storage", storage, *more])
+
+
+async def run(storage, *more):
+    return await doctor.run(options(storage, *more))
+
+
+async def test_without_apply_everything_is_shown_and_nothing_changed(storage, capsys):
+    before = await _content(storage)
+    assert await run(storage, "--app", str(standby.GOLDEN)) == 1
+    shown = capsys.readouterr().out
+    assert "7 instances, 5 need a repair" in shown
+    assert "lostwork: stuck (awaited-lost)" in shown
+    assert "R6       send TaskScheduled#0 to lostwork" in shown
+    assert "may run a second time: activity work (number 0)" in shown
+    assert "Nothing was changed" in shown
+    assert await _content(storage) == before
+
+
+async def test_apply_repairs_and_a_second_run_finds_nothing(storage, capsys):
+    assert await run(storage, "--app", str(standby.GOLDEN), "--apply") == 0
+    assert "A second look finds nothing." in capsys.readouterr().out
+    assert await run(storage, "--app", str(standby.GOLDEN)) == 0
+    assert "Nothing needs a repair." in capsys.readouterr().out
+
+
+async def test_the_report_as_json_holds_every_instance_and_its_plan(storage, capsys):
+    await run(storage, "--app", str(standby.GOLDEN), "--json")
+    report = json.loads(capsys.readouterr().out)
+    assert {item["instance"] for item in report["list"]} == set(BAD)
+    assert report["verdicts"] == {
+        "stuck": 1,
+        "lost": 1,
+        "repeats": 1,
+        "damaged": 1,
+        "orphan": 1,
+        "completed": 1,
+        "goes-on": 1,
+    }
+    assert all(item["plan"]["steps"] for item in report["list"])
+    assert not report["clean"]
+
+
+async def test_the_page_needs_nothing_from_elsewhere_and_escapes_what_it_shows(storage, tmp_path):
+    page = tmp_path / "reports" / "doctor.html"
+    await run(storage, "--html", str(page), "--all")
+    text = page.read_text(encoding="utf-8")
+    assert "http" not in text and "<script" not in text
+    assert "lostwork" in text and "need a repair" in text
+
+
+async def test_only_some_instances_are_examined_and_repaired_when_they_are_named(storage, capsys):
+    assert await run(storage, "--only", "c16L", "--apply") == 0
+    assert "c16L" in capsys.readouterr().out
+    assert await run(storage, "--json") == 1
+    left = {item["instance"] for item in json.loads(capsys.readouterr().out)["list"]}
+    assert left == set(BAD) - {"c16L"}
+
+
+async def test_why_an_instance_does_not_move_is_answered_for_a_healthy_one_too(storage, capsys):
+    assert await run(storage, "--only", "startev") == 0
+    assert "startev: goes-on (start-queued)" in capsys.readouterr().out
+
+
+async def test_a_hub_that_a_host_works_on_is_only_looked_at(storage, capsys):
+    account = await open_account(storage)
+    await account.blobs.put("goldenhub-leases", "ownership/goldenhub-control-00", b"{}")
+    await account.blobs.acquire_lease("goldenhub-leases", "ownership/goldenhub-control-00", 60)
+    await account.close()
+    with pytest.raises(Exception, match="Nothing was changed: the lease ownership/goldenhub-control-00 is held"):
+        await run(storage, "--apply")
+    assert await run(storage, "--app", str(standby.GOLDEN)) == 1
+    assert "somebody works on this hub" in capsys.readouterr().out
+    assert await run(storage, "--app", str(standby.GOLDEN), "--apply", "--force") == 0
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["--storage", "missing.db"], "no storage account's file missing.db"),
+        (["--storage", ""], "No storage account is named"),
+        (["--storage", "ftp://somewhere"], "no storage account that can be opened"),
+        (["--storage", "{storage}", "--hub", "Other"], "no task hub 'Other'"),
+        (["--storage", "{storage}", "--app", "nowhere"], "no function_app.py in nowhere"),
+        (["--storage", "{storage}", "--reply", "order-7"], "is not ID=JSON"),
+    ],
+)
+def test_bad_input_is_named_on_one_line_and_changes_nothing(storage_file, arguments, said, capsys):
+    assert main(["doctor", *(part.format(storage=storage_file) for part in arguments)]) == 2
+    shown = capsys.readouterr().err
+    assert said in shown and shown.startswith("doctor: ") and "Traceback" not in shown
+
+
+@pytest.fixture
+def storage_file(tmp_path):
+    import asyncio
+
+    place = tmp_path / "account.db"
+
+    async def fill():
+        account = await open_account(str(place))
+        await TaskHub(account, cuts.settings()).create()
+        await account.close()
+
+    asyncio.run(fill())
+    return str(place)
+
+
+def test_an_account_without_a_hub_is_told_apart_from_a_hub_without_work(tmp_path, storage_file, capsys):
+    assert main(["doctor", "--storage", storage_file]) == 0
+    assert "0 instances" in capsys.readouterr().out
+    empty = tmp_path / "empty.db"
+    _make(empty)
+    assert main(["doctor", "--storage", str(empty)]) == 2
+    assert "There is no task hub in" in capsys.readouterr().err
+
+
+def _make(place):
+    import asyncio
+
+    async def make():
+        await (await open_account(str(place))).close()
+
+    asyncio.run(make())
+
+
+async def _content(storage):
+    account = await open_account(storage)
+    rows = [row.entity async for row in account.tables.rows(f"{cuts.HUB}Instances")]
+    rows += [row.entity async for row in account.tables.rows(f"{cuts.HUB}History")]
+    counts = [await account.queues.count(queue) for queue in await account.queues.names()]
+    containers = await account.blobs.names()
+    await account.close()
+    return rows, counts, containers

@@ -1,0 +1,159 @@
+"""A hub read from its account says the same as the recorded state that was written into it."""
+
+from __future__ import annotations
+
+from contextlib import asynccontextmanager
+from datetime import timedelta
+
+import pytest
+
+from recovery import rules
+from recovery.errors import HubNotFound
+from recovery.examination import Doctor
+from recovery.findings import worst
+from recovery.snapshot import Snapshot, find_hub, live_leases
+from taskhub.accounts import Write, open_account
+from taskhub.clock import ManualClock
+from taskhub.hub import HubSettings, TaskHub
+from tests.recovery import cuts
+
+
+@asynccontextmanager
+async def empty_hub(partitions=1):
+    clock = ManualClock(cuts.NOW)
+    account = await open_account(":memory:", clock)
+    hub = TaskHub(account, HubSettings(cuts.HUB, partitions), clock)
+    await hub.create()
+    try:
+        yield hub
+    finally:
+        await account.close()
+
+
+@pytest.mark.parametrize("encoding", ["base64", "text"])
+async def test_every_recorded_cut_read_from_an_account_gets_its_recorded_outcome(encoding):
+    for cut in cuts.cuts():
+        async with empty_hub() as hub:
+            await cuts.pour(cut, hub, encoding)
+            snapshot = await Snapshot.take(hub)
+            read = {
+                one.instance_id: rules.judge(await snapshot.facts(one.instance_id)) async for one in snapshot.glances()
+            }
+            direct = {name: rules.judge(facts) for name, facts in cuts.facts(cut).items()}
+            assert {k: (v.rule, v.outcome) for k, v in read.items()} == {
+                k: (v.rule, v.outcome) for k, v in direct.items()
+            }, cut.name
+
+
+async def test_many_instances_in_one_hub_are_each_judged_by_their_own_state():
+    wanted = [cut for cut in cuts.cuts() if len(cut.ids) == 1 and cut.ids[0] == cut.name]
+    async with empty_hub() as hub:
+        for cut in wanted:
+            await cuts.pour(cut, hub)
+        found = await Doctor(hub).examine()
+        outcomes = {line.instance_id: line.outcome for line in found.lines()}
+        for cut in wanted:
+            if cut.name not in ("lostevent", "wrongx"):
+                assert worst([outcomes.get(cut.name, "fine")]) == cut.outcome, cut.name
+        assert found.instances == len(wanted)
+
+
+async def test_invisible_messages_of_an_embedded_account_are_read_too():
+    cut = next(cut for cut in cuts.cuts() if cut.name == "pendrow")
+    async with empty_hub() as hub:
+        await cuts.pour(cut, hub)
+        snapshot = await Snapshot.take(hub)
+        (message,) = snapshot.messages_of("pendrow")
+        assert message.next_visible == cuts.NOW + timedelta(seconds=600)
+        assert message.dequeue_count == 0
+
+
+async def test_a_sweep_by_receiving_gives_every_message_back_and_counts_what_it_could_not_see(monkeypatch):
+    monkeypatch.setattr("recovery.snapshot._direct_reader", lambda account, queue: None)
+    async with empty_hub() as hub:
+        for name in ("c9L", "pendrow"):
+            await cuts.pour(next(cut for cut in cuts.cuts() if cut.name == name), hub)
+        snapshot = await Snapshot.take(hub)
+        assert [x.describe() for x in snapshot.messages_of("c9L")] == ["TaskCompleted#0", "TaskScheduled#0"]
+        assert snapshot.unseen == {cuts.CONTROL: 1}
+        assert await hub.account.queues.peek(cuts.CONTROL) == []
+        await snapshot.release()
+        (message,) = await hub.account.queues.peek(cuts.CONTROL)
+        assert message.dequeue_count == 1
+        verdict = rules.judge(await snapshot.facts("pendrow"))
+        assert verdict.kind == "undecided"  # its timer may be the message that was not seen
+
+
+async def test_a_look_at_a_live_hub_takes_no_message(monkeypatch):
+    monkeypatch.setattr("recovery.snapshot._direct_reader", lambda account, queue: None)
+    async with empty_hub() as hub:
+        await cuts.pour(next(cut for cut in cuts.cuts() if cut.name == "c9L"), hub)
+        snapshot = await Snapshot.take(hub, "peek")
+        assert snapshot.messages_of("c9L")
+        (message,) = await hub.account.queues.peek(cuts.CONTROL)
+        assert message.dequeue_count == 0
+
+
+async def test_an_unreadable_message_is_named_with_its_reason_and_the_others_are_read():
+    async with empty_hub() as hub:
+        await hub.account.queues.put(cuts.CONTROL, "not a message")
+        await cuts.pour(next(cut for cut in cuts.cuts() if cut.name == "c16E"), hub)
+        found = await Doctor(hub).examine()
+        assert [message.problem for message in found.unaddressed] != [""]
+        assert found.instances == 1 and not found.is_clean
+        repaired = await Doctor(hub).repair(found)
+        assert repaired.is_clean
+        assert await hub.account.queues.count(cuts.CONTROL) == 1
+
+
+async def test_a_history_row_that_cannot_be_read_is_named_and_the_others_are_judged():
+    async with empty_hub() as hub:
+        await cuts.pour(next(cut for cut in cuts.cuts() if cut.name == "c16E"), hub)
+        row = {"PartitionKey": "broken", "RowKey": "0000000000000000", "EventType": "Nonsense", "ExecutionId": "x"}
+        await hub.account.tables.write(hub.names.history, Write("upsert", row))
+        found = await Doctor(hub).examine()
+        (line,) = [line for line in found.lines() if line.instance_id == "broken"]
+        assert line.rule == "unreadable-row" and "Nonsense" in line.because
+        assert found.instances == 2
+
+
+async def test_the_hub_of_an_account_is_found_by_itself_and_with_its_number_of_partitions():
+    async with empty_hub(partitions=3) as hub:
+        found = await find_hub(hub.account, None)
+        assert (found.names.hub, found.names.partition_count) == (cuts.HUB, 3)
+        assert (await find_hub(hub.account, "goldenhub")).names.hub == cuts.HUB
+        await TaskHub(hub.account, HubSettings("Second")).create()
+        with pytest.raises(HubNotFound, match="GoldenHub, Second"):
+            await find_hub(hub.account, None)
+        with pytest.raises(HubNotFound, match="no task hub 'Third'"):
+            await find_hub(hub.account, "Third")
+
+
+async def test_leases_in_blobs_and_in_the_partition_table_are_seen_while_they_last():
+    async with empty_hub() as hub:
+        assert await live_leases(hub) == []
+        await hub.account.tables.create(f"{cuts.HUB}Partitions")
+        row = {
+            "PartitionKey": "", "RowKey": cuts.CONTROL, "CurrentOwner": "w1",
+            "ExpiresAt": cuts.NOW + timedelta(seconds=30),
+        }  # fmt: skip
+        await hub.account.tables.write(f"{cuts.HUB}Partitions", Write("upsert", row))
+        assert await live_leases(hub) == [f"{cuts.CONTROL} belongs to w1 until 10:30:30Z"]
+        hub.clock.advance(timedelta(minutes=1))
+        assert await live_leases(hub) == []
+
+
+async def test_a_missing_blob_behind_a_history_is_an_error_loop_and_is_repaired():
+    async with empty_hub() as hub:
+        cut = next(cut for cut in cuts.cuts() if cut.name == "losttimer")
+        await cuts.pour(cut, hub)
+        row = {
+            "PartitionKey": "losttimer", "RowKey": "0000000000000005", "Result": "",
+            "ResultBlobName": "losttimer/history-0000000000000005-TaskCompleted-abcdef01-Result.json.gz",
+        }  # fmt: skip
+        await hub.account.tables.write(hub.names.history, Write("upsert", row, mode="merge"))
+        found = await Doctor(hub).examine()
+        (line,) = found.lines(True)
+        assert (line.outcome, line.rule) == ("error-loop", "blob-of-history-missing")
+        repaired = await Doctor(hub).repair(found)
+        assert "give --app" in repaired.left["losttimer"]  # gone back to before the result, whose input only code knows
