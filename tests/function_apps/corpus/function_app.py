@@ -26,9 +26,13 @@ class Parcel:
         return Parcel(json.loads(text)["weight"])
 
 
+NOTES = []  # is_replaying, each time it was looked at
+
+
 def note(context, seen):
     """What must be the same on a full replay and in a kept session."""
-    seen.append([context.is_replaying, str(context.current_utc_datetime), str(context.new_guid())])
+    NOTES.append(context.is_replaying)
+    seen.append([str(context.current_utc_datetime), str(context.new_guid())])
 
 
 @app.orchestration_trigger(context_name="context")
@@ -73,10 +77,12 @@ def with_retries(context):
     seen = []
     options = df.RetryOptions(1000, 3)
     try:
-        result = yield context.task_all([
-            context.call_activity_with_retry("flaky", options, "x"),
-            context.call_activity("hello", "y"),
-        ])
+        result = yield context.task_all(
+            [
+                context.call_activity_with_retry("flaky", options, "x"),
+                context.call_activity("hello", "y"),
+            ]
+        )
     except Exception as error:
         result = str(error)
     note(context, seen)
@@ -161,6 +167,71 @@ def talks_to_entities(context):
     other = yield context.task_all([context.call_entity(counter, "add", 1), context.wait_for_external_event("go")])
     note(context, seen)
     return [value, other, seen]
+
+
+@app.orchestration_trigger(context_name="context")
+def reads_late(context):
+    """Looks at a finished task episodes later: is it a replay then?"""
+    seen = []
+    early = context.call_activity("hello", "early")
+    other = context.call_activity("hello", "other")
+    yield context.task_any([early, other])
+    note(context, seen)
+    yield context.call_activity("hello", "between")
+    note(context, seen)
+    yield context.task_any([early, other])
+    note(context, seen)
+    both = context.task_all([early, other])
+    yield both
+    note(context, seen)
+    yield context.call_activity("hello", "after")
+    yield both
+    note(context, seen)
+    return seen
+
+
+@app.orchestration_trigger(context_name="context")
+def never_ends(context):
+    seen = []
+    while True:
+        timer = context.create_timer(context.current_utc_datetime + timedelta(minutes=5))
+        winner = yield context.task_any([timer, context.wait_for_external_event("stop")])
+        note(context, seen)
+        if winner is not timer:
+            timer.cancel()
+        context.set_custom_status(seen[-2:])
+
+
+@app.orchestration_trigger(context_name="context")
+def shared_tasks(context):
+    seen = []
+    options = df.RetryOptions(1000, 2)
+    unsure = context.call_activity_with_retry("flaky", options, "x")
+    child = context.call_sub_orchestrator_with_retry("flaky", options, 1, "child")
+    sure = context.call_activity("hello", "sure")
+    for tasks in ([unsure, sure], [sure, child], [unsure, child, sure]):
+        try:
+            winner = yield context.task_any(tasks)
+            seen.append([tasks.index(winner), str(winner.result)[:15]])
+        except Exception as error:
+            seen.append(str(error)[:15])
+        note(context, seen)
+    return seen
+
+
+@app.orchestration_trigger(context_name="context")
+def yields_nonsense(context):
+    yield 5
+
+
+@app.orchestration_trigger(context_name="context")
+def raises_plainly(context):
+    raise RuntimeError("not even a generator")
+
+
+@app.orchestration_trigger(context_name="context")
+def gives(context):
+    return context.get_input()
 
 
 @app.orchestration_trigger(context_name="context", orchestration="Renamed")

@@ -1,0 +1,3 @@
+"""The app's own settings module."""
+
+NAME = "the app's own"
