@@ -9,5 +9,6 @@ expansion.py        evaluates the templates: parameters in, resources out
 properties.py    5  names, types and values of every property, against `schema/`
 design_rules.py  6  the thirteen rules of the design, on the expanded resources
 cross_files.py   7  azure.yaml, main.parameters.json, host.json, hooks and operator agree with the templates
+published_types.py  what Azure publishes about a resource type
 make_schema.py      how `schema/` was made
 """

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from infra.checks.modules import arguments, members, object_of
+from infra.checks.published_types import readable
 from infra.checks.syntax import Declaration, Node, Template, parse, plain_string, text
 
 Value = Any
@@ -53,17 +54,22 @@ class Reference:
     def member(self, name: str) -> Value:
         if name == "id":
             return resource_id(self.group, self.type, self.name)
-        return self.name if name == "name" else Runtime(f"{self.type}/{self.name}")
+        return self.name if name == "name" else Runtime(self.type, self.name).member(name)
 
 
 @dataclass(frozen=True)
 class Runtime:
-    """A value that exists only after the deployment."""
+    """A value that exists only after the deployment; the published types say which there are."""
 
-    path: str
+    type: str
+    name: str
+    path: tuple[str, ...] = ()
 
     def member(self, name: str) -> Value:
-        return Runtime(f"{self.path}.{name}") if name == "properties" else f"<{self.path}.{name}>"
+        path = (*self.path, name)
+        if not readable(self.type, path):
+            raise ExpansionError(f"{self.type} has no property {'.'.join(path)}")
+        return Runtime(self.type, self.name, path) if name == "properties" else f"<{self.type}/{self.name}.{name}>"
 
 
 @dataclass(frozen=True)

@@ -5,15 +5,14 @@ Open enumerations are treated as closed: a value outside the listed ones is more
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
-from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 from infra.checks import expansion
 from infra.checks.findings import Finding, place
-from infra.checks.make_schema import READ_ONLY, REQUIRED, SCHEMA_FOLDER
+from infra.checks.make_schema import READ_ONLY, REQUIRED
+from infra.checks.published_types import schema
 from infra.checks.syntax import templates
 
 BICEP_ONLY = {"parent", "scope", "dependsOn"}
@@ -42,19 +41,12 @@ VARIANTS: tuple[dict[str, Any], ...] = (
 )
 
 
-@lru_cache(maxsize=64)
-def _schema(resource: str) -> dict[str, Any]:
-    path = SCHEMA_FOLDER / (resource.replace("/", "_") + ".json")
-    loaded: dict[str, Any] = json.loads(path.read_text()) if path.exists() else {}
-    return loaded
-
-
 class _Inspector:
     """Compares one resource with its schema."""
 
     def __init__(self, resource: expansion.Resource) -> None:
         self._type = resource.type
-        self._schema = _schema(resource.type)
+        self._schema = schema(resource.type)
         self._body = {key: value for key, value in resource.body.items() if key not in BICEP_ONLY}
 
     def findings(self) -> Iterator[tuple[str, str]]:

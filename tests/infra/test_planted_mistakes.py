@@ -301,6 +301,9 @@ MISTAKES = [
     ),
     Mistake("an output of another type", ENDPOINTS, "output zoneIds array", "output zoneIds string", "expansion"),
     Mistake(
+        "a misspelt property read", MONITORING, "properties.ConnectionString", "properties.ConectionString", "expansion"
+    ),
+    Mistake(
         "a role missing",
         ACCESS,
         "  queueDataContributor: '974c5e8b-45b9-4653-ba55-5f855dd0fb88'\n",
