@@ -47,7 +47,9 @@ def summary(findings: Findings) -> Table:
 
 def _lines(findings: Findings) -> Iterator[tuple[str, str]]:
     accepted, events = findings["accepted"], findings["events"]
-    yield "accepted", f"{accepted['starts']} starts and {accepted['events']} events in {findings['work_seconds']:g} s"
+    pace = f" (a clock {findings['pace']:g} times as fast as real time)" if findings["pace"] > 1 else ""
+    work = f"{accepted['starts']} starts and {accepted['events']} events in {findings['work_seconds']:g} s"
+    yield "accepted", work + pace
     for verdict, count in findings["verdicts"].items():
         yield verdict, f"{count:4}  {_named(findings, verdict)}"
     yield (
@@ -74,9 +76,10 @@ def _named(findings: Findings, verdict: str) -> str:
 def _recovery_point(findings: Findings) -> str:
     point = findings["recovery_point"]
     synced = ", ".join(f"{name} {back:g} s" for name, back in point["last_sync_time_seconds_before"].items())
-    if not point["requests"]:
-        return f"0 s: nothing that was accepted is missing (last sync time before the loss: {synced})"
-    return f"{point['seconds']:g} s, {point['requests']} requests (last sync time before the loss: {synced})"
+    if not point["instances"] and not point["events"]:
+        return f"0 s: nothing that was accepted is missing (last sync time {synced} before the loss)"
+    lost = f"{point['instances']} instances and {point['events']} events"
+    return f"{point['seconds']:g} s of accepted work: {lost} (last sync time {synced} before the loss)"
 
 
 def _recovery_time(findings: Findings) -> str:
@@ -175,9 +178,8 @@ def _steps(findings: Findings) -> str:
     last = (
         f'<tr><td><b>from the loss to the last return</b></td><td class="n"><b>{times["seconds"]:.2f} s</b></td></tr>'
     )
-    return f"""<table>{rows}{last}</table><p class="small">Real time on this machine. The steps include the time spent
-making sure that nothing else moves; the total does not. On Azure the failover of the account alone takes up to an
-hour.</p>"""
+    return f"""<table>{rows}{last}</table><p class="small">Real time on this machine. On Azure the failover of the account alone
+takes up to an hour.</p>"""
 
 
 def _requests(findings: Findings) -> str:

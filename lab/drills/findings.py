@@ -92,20 +92,24 @@ def _events(instances: list[dict[str, Any]]) -> dict[str, int]:
 
 
 def _recovery_point(scene: Scene, instances: list[dict[str, Any]]) -> dict[str, Any]:
-    """How far back the oldest write lies that an instance lost, and how many accepted requests did not survive."""
+    """How far back the oldest write lies that an instance lost, and what did not survive."""
     ours = [seconds(one.made) for one in scene.lost if one.write.sequence in scene.log.instance_of]
-    missing = sum(one["verdict"] in ("lost", "stuck") for one in instances) + sum(
-        one["event"] == "lost" for one in instances
-    )
+    missing = sum(one["verdict"] in ("lost", "stuck") for one in instances)
+    events = sum(one["event"] == "lost" for one in instances)
     synced = {service: round(scene.workload.loss - at, 1) for service, at in scene.last_sync_times.items()}
     return {
-        "seconds": round(scene.workload.loss - min(ours, default=scene.workload.loss), 1) if missing else 0.0,
-        "requests": missing,
+        "seconds": round(scene.workload.loss - min(ours, default=scene.workload.loss), 1) if missing or events else 0.0,
+        "instances": missing,
+        "events": events,
         "last_sync_time_seconds_before": synced,
     }
 
 
 def _recovery_time(scene: Scene) -> dict[str, Any]:
     """From the loss to the last instance that returned; waiting to be sure that nothing follows does not count."""
-    steps = [{"step": phase.name, "seconds": round(phase.seconds, 2)} for phase in scene.phases]
+    ends = [min(phase.began + phase.seconds, max(scene.quiet_since, phase.began)) for phase in scene.phases]
+    steps = [
+        {"step": phase.name, "seconds": round(end - phase.began, 2)}
+        for phase, end in zip(scene.phases, ends, strict=True)
+    ]
     return {"seconds": round(scene.quiet_since - scene.lost_at, 2), "steps": steps}

@@ -37,7 +37,7 @@ def findings() -> dict[str, Any]:
         "verdicts": dict.fromkeys(VERDICTS, 10),
         "reasons": {"stuck": {"its <row> is missing": 10}, "lost": {"never arrived": 10}},
         "events": {"applied": 0, "lost": 20, "lost_and_raised_again": 10},
-        "recovery_point": {"seconds": 4.2, "requests": 40, "last_sync_time_seconds_before": {"table": 9.0}},
+        "recovery_point": {"seconds": 4.2, "instances": 20, "events": 20, "last_sync_time_seconds_before": {"table": 9.0}},
         "recovery_time": {"seconds": 6.5, "steps": [{"step": "start North Europe", "seconds": 2.5}]},
         "ground_truth_agrees": 40, "problems": [], "requests": requests,
     }  # fmt: skip
@@ -78,7 +78,7 @@ def test_the_summary_fits_one_screen_and_names_what_was_lost(findings: dict[str,
     text = printed(findings)
     assert len(text.splitlines()) <= 24
     assert "drill-0003" in text and "4 more" in text
-    assert "4.2 s, 40 requests" in text
+    assert "4.2 s of accepted work: 20 instances and 20 events" in text
     assert "python scripts/drill --seed 7" in text
 
 
@@ -107,7 +107,7 @@ def test_what_instances_say_is_escaped(findings: dict[str, Any]) -> None:
 
 
 def test_when_nothing_was_lost_the_summary_says_so(findings: dict[str, Any]) -> None:
-    findings["recovery_point"] |= {"seconds": 0.0, "requests": 0}
+    findings["recovery_point"] |= {"seconds": 0.0, "instances": 0, "events": 0}
     assert "nothing that was accepted is missing" in printed(findings)
 
 
