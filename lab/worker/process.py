@@ -231,13 +231,14 @@ class _Link:
     async def close(self) -> None:
         """Ends the process, by force when it does not leave by itself."""
         self._is_closing = True
+        is_loaded = self._frames is not None
         self.tell("stop")
         self._ready.set()
         if self._restarting is not None:
             self._restarting.cancel()
         if self._watcher is None or self._process is None:
             return
-        done, _ = await asyncio.wait([self._watcher], timeout=STOP_SECONDS)
+        done, _ = await asyncio.wait([self._watcher], timeout=STOP_SECONDS if is_loaded else 0)
         if not done:
             self._kill(self._process)
             await asyncio.wait([self._watcher])

@@ -16,7 +16,7 @@ from lab.blueprint import blueprint  # not the host's package
 LIMIT = int(os.environ["LIMIT"])
 NAMES = json.loads(Path("config.json").read_text("utf-8"))
 
-functions = df.DFApp(http_auth_level="anonymous")
+functions = df.DFApp(http_auth_level="ANONYMOUS")
 functions.register_functions(blueprint)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from datetime import timedelta
 
 import azure.durable_functions as df
@@ -263,6 +264,12 @@ def echo(value):
 @app.activity_trigger(input_name="what")
 def flaky(what):
     raise ValueError(f"no {what}")
+
+
+@app.activity_trigger(input_name="seconds")
+def sleeps(seconds):
+    print("asleep")
+    time.sleep(seconds)
 
 
 @app.activity_trigger(input_name="what")

@@ -40,7 +40,10 @@ async def cookies(req: func.HttpRequest) -> func.HttpResponse:
 
 @app.route(route="files", methods=["POST"])
 def files(req: func.HttpRequest) -> func.HttpResponse:
-    found = {name: part.read().decode() for name, part in req.files.items()}
+    found = {}
+    for name, part in req.files.items():
+        found[name] = part.read().decode()
+        part.close()
     return func.HttpResponse(json.dumps({"files": found, "form": dict(req.form)}))
 
 
