@@ -10,6 +10,7 @@ from pathlib import Path
 
 from lab import report
 from lab.drills import DRILLS, Drill
+from lab.drills.findings import Findings
 from lab.drills.run import run
 from lab.drills.scene import Options
 from lab.errors import LabError
@@ -40,11 +41,13 @@ def main(arguments: list[str]) -> int:
 
 
 async def _run(drill: Drill, options: Options, screen: Screen) -> int:
+    def tell(findings: Findings) -> None:
+        page, data = report.write(findings, options.report)
+        screen.say(report.summary(findings))
+        screen.say(f"report            {page}, {data.name}")
+
     screen.say(f"[bold]{drill.name}[/bold], seed {options.seed}: {drill.question}")
-    findings = await run(drill, options, screen)
-    page, data = report.write(findings, options.report)
-    screen.say(report.summary(findings))
-    screen.say(f"report            {page}, {data.name}")
+    findings = await run(drill, options, screen, tell)
     return 1 if findings["problems"] else 0
 
 

@@ -5,38 +5,50 @@ from __future__ import annotations
 import shutil
 import tempfile
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 from lab.drills.drill import Drill, Step
 from lab.drills.findings import Findings, gather
 from lab.drills.scene import Options, Phase, Scene, build
+from lab.errors import LabError
 from lab.progress import Screen
 
 
-async def run(drill: Drill, options: Options, screen: Screen) -> Findings:
-    """Runs the drill and returns what it found; `problems` is empty when all that must hold does.
+async def run(drill: Drill, options: Options, screen: Screen, tell: Callable[[Findings], None]) -> Findings:
+    """Runs the drill, has `tell` report what it found, and returns that; `problems` is empty when all is as it must be.
 
-    DrillFailed, RegionFailed: something else than the planned failure happened; the host's logs are kept then.
+    DrillFailed, RegionFailed: something else than the planned failure happened; the hosts' logs are kept then.
     """
     folder = Path(tempfile.mkdtemp(prefix="durable-failover-drill-"))
     scene = build(options, drill.planned, folder, screen)
+    is_worth_a_look = False
     try:
-        for step in (*drill.work, *drill.gate, *drill.fault):
-            await take(step, scene)
-        scene.phases.clear()  # recovery time begins with the loss
-        for step in drill.recovery:
-            await take(step, scene)
-        problems = [found for check in drill.verdict if (found := check(scene))]
-        findings = gather(drill, scene, problems)
+        findings = await _play(drill, scene)
+        is_worth_a_look = bool(findings["problems"])
+        tell(findings)
         if options.keep:
             _keep_running(scene)
+    except LabError:
+        is_worth_a_look = True
+        raise
     finally:
         await scene.close()
-    if problems:
-        screen.say(f"The hosts' logs and accounts are kept in {folder}.")
-    else:
-        shutil.rmtree(folder, ignore_errors=True)
+        if is_worth_a_look:
+            screen.say(f"The hosts' logs and accounts are kept in {folder}.")
+        else:
+            shutil.rmtree(folder, ignore_errors=True)
     return findings
+
+
+async def _play(drill: Drill, scene: Scene) -> Findings:
+    for step in (*drill.work, *drill.gate, *drill.fault):
+        await take(step, scene)
+    scene.phases.clear()  # recovery time begins with the loss
+    for step in drill.recovery:
+        await take(step, scene)
+    problems = [found for check in drill.verdict if (found := check(scene))]
+    return gather(drill, scene, problems)
 
 
 async def take(step: Step, scene: Scene) -> None:
