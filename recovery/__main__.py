@@ -13,6 +13,8 @@ COMMANDS = {
     "failback": ("recovery.operator_cli", "move the work home"),
     "settle": ("recovery.operator_cli", "exactly one app runs, in the account's region"),
     "drill": ("recovery.operator_cli", "fail over and back with real instances, and write a report"),
+    "doctor": ("recovery.doctor", "a verdict for every instance of a hub, and repairs"),
+    "reconcile": ("recovery.reconcile", "start and raise what the journal accepted and the hub lost"),
     "practise": ("recovery.practise", "a disaster for --fake, to practise on"),
 }
 

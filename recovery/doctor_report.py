@@ -172,7 +172,7 @@ def html(report: Report) -> str:
         f"<h1>{escape(found.hub)}: {found.broken} of {found.instances} instances need a repair</h1>",
         f'<p class="muted">{escape(found.account)}, {escape(report.time)}</p>',
         _bar(found),
-        _table(("verdict", "instances", "meaning"), [
+        table(("verdict", "instances", "meaning"), [
             (_badge(kind), str(found.counts[kind]), escape(meaning))
             for kind, meaning in MEANINGS.items() if found.counts[kind]
         ]),
@@ -180,10 +180,14 @@ def html(report: Report) -> str:
         *_page_plans(report),
         *_page_lines(report),
     ]  # fmt: skip
-    body = "\n".join(parts)
+    return page(found.hub, "\n".join(parts))
+
+
+def page(title: str, body: str) -> str:
+    """A page of one's own: nothing is loaded from elsewhere."""
     return (
         '<!doctype html><html lang="en"><meta charset="utf-8">'
-        f"<title>{escape(found.hub)}</title><style>{_STYLE}</style><body>{body}</body></html>\n"
+        f"<title>{escape(title)}</title><style>{_STYLE}</style><body>{body}</body></html>\n"
     )
 
 
@@ -201,7 +205,8 @@ def _badge(kind: str) -> str:
     return f'<span class="kind" style="background:{COLOURS.get(kind, "#5d7280")}">{escape(kind)}</span>'
 
 
-def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """A table of cells that are HTML already."""
     cells = "".join(f"<th>{name}</th>" for name in head)
     lines = "".join("<tr>" + "".join(f"<td>{cell}</td>" for cell in row) + "</tr>" for row in rows)
     return f"<table><thead><tr>{cells}</tr></thead><tbody>{lines}</tbody></table>"
@@ -224,7 +229,7 @@ def _page_lines(report: Report) -> Iterator[str]:
         rows.append((f"<code>{escape(line.instance_id)}</code>", _badge(line.kind), _evidence(line),
                      _plan_html(report.plans.get(line.instance_id))))  # fmt: skip
     if rows:
-        yield "<h2>Instances</h2>" + _table(("instance", "verdict", "evidence", "plan"), rows)
+        yield "<h2>Instances</h2>" + table(("instance", "verdict", "evidence", "plan"), rows)
 
 
 def _evidence(line: Line) -> str:

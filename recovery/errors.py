@@ -31,15 +31,3 @@ class HubIsLive(RecoveryError):
 
 class AppNotLoadable(RecoveryError):
     """The app's code cannot be loaded."""
-
-
-class JournalUnreachable(RecoveryError):
-    """The journal's account does not answer."""
-
-
-class JournalOfAnotherHub(RecoveryError):
-    """The journal belongs to another hub."""
-
-
-class Fenced(RecoveryError):
-    """This region has been failed away from."""

@@ -1,0 +1,142 @@
+"""A region that was failed away from stops by itself, also when it comes back and nobody answers."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from recovery.fence import RECORD, Fence, Fenced, NoFence, open_fence, take_over
+from recovery.records import DirectoryRecords, RecordChanged, RecordsUnreachable
+
+WEST, NORTH = "westeurope", "northeurope"
+
+
+class Ticks:
+    """Seconds that a test moves."""
+
+    def __init__(self):
+        self.now = 0.0
+
+    def __call__(self):
+        return self.now
+
+
+class Failing:
+    """Records that can be switched off, and count how often they are read."""
+
+    def __init__(self, records):
+        self._records, self.description = records, records.description
+        self.down = False
+        self.reads = 0
+
+    def get(self, name):
+        self.reads += 1
+        if self.down:
+            raise RecordsUnreachable("the journal does not answer: timeout")
+        return self._records.get(name)
+
+    def put(self, *arguments, **options):
+        return self._records.put(*arguments, **options)
+
+
+@pytest.fixture
+def records(tmp_path):
+    return Failing(DirectoryRecords(tmp_path))
+
+
+@pytest.fixture
+def ticks():
+    return Ticks()
+
+
+def fence(records, ticks, region, **options):
+    return Fence(records, region, now=ticks, **options)
+
+
+def test_without_a_record_every_region_may_work(records, ticks):
+    assert fence(records, ticks, WEST).permit().allowed
+
+
+def test_after_a_takeover_only_the_new_region_works_and_the_old_one_says_where(records, ticks):
+    take_over(records, WEST, "https://west.example")
+    take_over(records, NORTH, "https://north.example", by="operator")
+    assert fence(records, ticks, NORTH).permit().allowed
+    with pytest.raises(Fenced, match="The work is done in northeurope since .* \\(epoch 2\\)") as error:
+        fence(records, ticks, WEST).check()
+    assert error.value.address == "https://north.example"
+
+
+def test_a_running_region_stops_within_the_cache_seconds(records, ticks):
+    west = fence(records, ticks, WEST, cache_seconds=5)
+    take_over(records, WEST)
+    assert west.permit().allowed
+    take_over(records, NORTH)
+    ticks.now = 4.9
+    assert west.permit().allowed
+    ticks.now = 5.0
+    assert not west.permit().allowed
+
+
+def test_asking_often_reads_rarely(records, ticks):
+    west = fence(records, ticks, WEST, cache_seconds=5)
+    for _ in range(1000):
+        west.permit()
+        ticks.now += 0.01
+    assert records.reads == 2
+
+
+def test_a_fenced_region_stays_fenced_while_the_record_cannot_be_read(records, ticks):
+    take_over(records, NORTH)
+    west = fence(records, ticks, WEST, when_unreadable="work")
+    assert not west.permit().allowed
+    records.down = True
+    ticks.now = 100
+    assert not west.permit().allowed
+
+
+def test_the_working_region_goes_on_while_the_record_cannot_be_read(records, ticks):
+    take_over(records, WEST)
+    west = fence(records, ticks, WEST, when_unreadable="stop")
+    assert west.permit().allowed
+    records.down = True
+    ticks.now = 100
+    assert west.permit().allowed
+
+
+@pytest.mark.parametrize(("setting", "allowed"), [("work", True), ("stop", False)])
+def test_a_region_that_has_never_read_the_record_does_what_the_setting_says(records, ticks, setting, allowed):
+    records.down = True
+    west = fence(records, ticks, WEST, when_unreadable=setting)
+    assert west.permit().allowed is allowed
+    assert west.permit().allowed is allowed  # from the cache too
+
+
+def test_a_record_that_makes_no_sense_counts_as_unreadable(records, ticks):
+    records.put(f"app/{RECORD}", b'{"colour": "red"}')
+    permit = fence(records, ticks, WEST, when_unreadable="stop").permit()
+    assert not permit.allowed and "makes no sense" in permit.reason
+
+
+def test_taking_over_again_changes_nothing(records):
+    first = take_over(records, WEST, "https://west.example")
+    assert take_over(records, "WestEurope", "https://west.example") == first
+
+
+def test_of_two_takeovers_at_once_one_is_told(records, monkeypatch):
+    take_over(records, WEST)
+    data, version = records.get(f"app/{RECORD}")
+    records.put(f"app/{RECORD}", json.dumps({**json.loads(data), "region": NORTH, "number": 2}).encode())
+    monkeypatch.setattr(records, "get", lambda name: (data, version))
+    with pytest.raises(RecordChanged):
+        take_over(records, "swedencentral")
+
+
+def test_the_settings_switch_the_fence_on_and_off(tmp_path):
+    assert isinstance(open_fence({}), NoFence) and open_fence({}).permit().allowed
+    assert isinstance(open_fence({"FENCE_REGION": WEST}), NoFence)  # there is no journal's account
+    made = open_fence({"FENCE_REGION": WEST, "JOURNAL_STORAGE": str(tmp_path), "FENCE_WHEN_UNREADABLE": "stop",
+                       "FENCE_CACHE_SECONDS": "2"})  # fmt: skip
+    assert (made.region, made.when_unreadable, made.cache_seconds) == (WEST, "stop", 2.0)
+    with pytest.raises(ValueError, match="FENCE_WHEN_UNREADABLE is 'perhaps'"):
+        open_fence({"FENCE_REGION": WEST, "JOURNAL_STORAGE": str(tmp_path), "FENCE_WHEN_UNREADABLE": "perhaps"})

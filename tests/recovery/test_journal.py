@@ -1,0 +1,169 @@
+"""An accepted request is on record before the client is told so, or it is refused."""
+
+from __future__ import annotations
+
+import json
+import logging
+from datetime import datetime, timedelta, timezone
+
+import pytest
+
+from recovery.journal import Journal, JournalDown, JournalOfAnotherHub, NoJournal, as_sent, open_journal
+from recovery.records import DirectoryRecords, RecordChanged, RecordsUnreachable
+
+NOW = datetime(2026, 1, 2, 3, 4, 5, tzinfo=timezone.utc)
+
+
+class Unreachable:
+    """Records whose account is gone."""
+
+    description = "nowhere"
+
+    def put(self, name, data, version=None, only_new=False):
+        raise RecordsUnreachable("the journal in nowhere does not answer: timeout")
+
+    def get(self, name):
+        raise RecordsUnreachable("the journal in nowhere does not answer: timeout")
+
+    def names(self, prefix=""):
+        raise RecordsUnreachable("the journal in nowhere does not answer: timeout")
+
+    def delete(self, name):
+        raise RecordsUnreachable("the journal in nowhere does not answer: timeout")
+
+
+@pytest.fixture
+def records(tmp_path):
+    return DirectoryRecords(tmp_path / "journal")
+
+
+@pytest.fixture
+def journal(records):
+    return Journal(records, "Hub", now=lambda: NOW)
+
+
+async def test_an_accepted_start_is_on_record_when_the_call_returns(journal, records):
+    await journal.accept_start("order-1", "order", {"sku": "tea"})
+    (entry,) = Journal(records, "Hub").entries("order-1")
+    assert (entry.kind, entry.instance_id, entry.name) == ("start", "order-1", "order")
+    assert entry.text == as_sent({"sku": "tea"}) == '"{\\"sku\\": \\"tea\\"}"'
+    assert entry.moment == NOW and entry.is_whole
+
+
+async def test_entries_of_an_instance_come_in_the_order_of_their_acceptance(journal):
+    await journal.accept_start("order-1", "order", None)
+    for number in range(12):
+        await journal.accept_event("order-1", "change", number)
+    entries = journal.entries("order-1")
+    assert [entry.kind for entry in entries] == ["start"] + ["event"] * 12
+    assert [entry.text for entry in entries] == [None] + [as_sent(number) for number in range(12)]
+
+
+@pytest.mark.parametrize("instance_id", ["@device@k.1", "a..b", "früh:1", "x" * 250, "%41", "A", "a b"])
+async def test_any_instance_id_keeps_its_entries_apart_from_every_other(journal, instance_id):
+    await journal.accept_start(instance_id, "order", instance_id)
+    await journal.accept_start(f"{instance_id[:200]}2", "order", "other")
+    assert [entry.text for entry in journal.entries(instance_id)] == [as_sent(instance_id)]
+    assert set(journal.instance_ids()) == {instance_id, f"{instance_id[:200]}2"}
+
+
+async def test_when_the_journal_is_down_a_request_is_refused_and_that_is_counted():
+    journal = Journal(Unreachable())
+    with pytest.raises(JournalDown, match="cannot be put on record: .*timeout.*again later"):
+        await journal.accept_start("order-1", "order", {})
+    assert journal.status()["refused"] == 1
+
+
+async def test_the_setting_may_accept_without_the_journal_with_a_warning_that_is_counted(caplog):
+    journal = Journal(Unreachable(), when_down="accept")
+    with caplog.at_level(logging.WARNING):
+        assert await journal.accept_event("order-1", "change", 1) is None
+    assert "accepted without the journal" in caplog.text
+    assert journal.status()["acceptedWithout"] == 1
+
+
+async def test_the_status_page_says_whether_there_is_a_journal_and_what_it_costs(journal):
+    assert NoJournal().status() == {"journal": "off"}
+    await journal.accept_start("order-1", "order", None)
+    status = journal.status()
+    assert (status["journal"], status["written"]) == ("on", 1)
+    assert status["meanMilliseconds"] >= 0
+
+
+async def test_a_request_that_was_refused_after_all_is_taken_back(journal):
+    entry = await journal.accept_start("order-1", "order", None)
+    await journal.withdraw(entry)
+    assert journal.entries("order-1") == []
+
+
+async def test_a_damaged_entry_is_left_out_and_said(journal, records, caplog):
+    await journal.accept_start("order-1", "order", 1)
+    await journal.accept_start("order-1", "order", 2)
+    first, second = list(records.names("Hub/open/"))
+    data = json.loads(records.get(first)[0])
+    records.put(first, json.dumps({**data, "text": "changed"}).encode())
+    records.put(second, b"{")
+    with caplog.at_level(logging.WARNING):
+        assert journal.entries("order-1") == []
+    assert "is damaged" in caplog.text and "cannot be read" in caplog.text
+
+
+async def test_ended_instances_are_closed_with_one_short_record_and_pruned_later(journal, records):
+    await journal.accept_start("order-1", "order", None)
+    await journal.accept_event("order-1", "change", 1)
+    assert journal.close("order-1", "Completed") == 2
+    assert journal.entries("order-1") == [] and list(journal.instance_ids()) == []
+    (closed,) = records.names("Hub/closed/")
+    assert json.loads(records.get(closed)[0])["entries"] == 2
+    assert journal.prune(NOW) == 0
+    assert journal.prune(NOW + timedelta(days=1)) == 1
+
+
+async def test_the_journal_of_another_hub_is_refused_by_name(journal, records):
+    with pytest.raises(JournalOfAnotherHub, match="There is no journal"):
+        journal.check()
+    await journal.accept_start("order-1", "order", None)
+    journal.check()
+    with pytest.raises(JournalOfAnotherHub, match="has no hub 'Other'; it has Hub"):
+        Journal(records, "Other").check()
+
+
+@pytest.mark.parametrize("setting", ["", "off", "OFF"])
+def test_off_is_a_setting(setting):
+    assert isinstance(open_journal({"JOURNAL_STORAGE": setting}), NoJournal)
+
+
+def test_the_settings_choose_place_hub_and_what_happens_when_it_is_down(tmp_path):
+    journal = open_journal({"JOURNAL_STORAGE": str(tmp_path), "JOURNAL_HUB": "Shop", "JOURNAL_WHEN_DOWN": "accept"})
+    assert (journal.hub, journal.when_down) == ("Shop", "accept")
+    with pytest.raises(ValueError, match="JOURNAL_WHEN_DOWN is 'maybe'"):
+        open_journal({"JOURNAL_STORAGE": str(tmp_path), "JOURNAL_WHEN_DOWN": "maybe"})
+
+
+def test_a_record_is_written_once_or_against_the_version_that_was_read(records):
+    version = records.put("a/b", b"1", only_new=True)
+    with pytest.raises(RecordChanged):
+        records.put("a/b", b"2", only_new=True)
+    newer = records.put("a/b", b"2", version=version)
+    with pytest.raises(RecordChanged):
+        records.put("a/b", b"3", version=version)
+    assert records.get("a/b") == (b"2", newer)
+    records.delete("a/b")
+    records.delete("a/b")
+    assert records.get("a/b") is None
+
+
+def test_a_place_that_cannot_be_written_is_said(tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(RecordsUnreachable, match="cannot be written"):
+        DirectoryRecords(tmp_path / "file").put("a", b"")
+
+
+def test_nothing_heavy_and_nothing_of_the_operators_is_imported_by_what_ships():
+    import subprocess
+    import sys
+
+    code = "import sys, recovery.journal, recovery.fence; print([n for n in sys.modules if n.split('.')[0] in " \
+           "('taskhub', 'lab', 'azure', 'aiohttp', 'rich', 'workflows') or n.startswith('recovery.')])"  # fmt: skip
+    shown = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
+    assert set(eval(shown)) == {"recovery.journal", "recovery.fence", "recovery.records"}

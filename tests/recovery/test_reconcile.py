@@ -1,0 +1,262 @@
+"""What the journal accepted and the hub lost is started and raised, once, however often the reconciler runs."""
+
+from __future__ import annotations
+
+import json
+from contextlib import asynccontextmanager
+from datetime import timedelta
+
+import pytest
+
+from recovery import reconcile
+from recovery.__main__ import main
+from recovery.examination import Doctor
+from recovery.journal import Journal, as_sent
+from recovery.reconcile import Reconciler, canonical
+from recovery.records import DirectoryRecords
+from recovery.replay import load_app
+from taskhub.accounts import open_account
+from taskhub.clock import ManualClock
+from taskhub.errors import AccountUnreachable
+from taskhub.hub import TaskHub
+from taskhub.messages import parse_timestamp
+from tests.recovery import cuts, standby
+
+BEFORE = cuts.NOW - timedelta(minutes=30)
+
+
+@pytest.fixture
+def journal(tmp_path):
+    return Journal(DirectoryRecords(tmp_path / "journal"), now=lambda: BEFORE)
+
+
+@pytest.fixture(scope="module")
+def app():
+    return load_app(standby.GOLDEN)
+
+
+@asynccontextmanager
+async def hub_with(*names):
+    clock = ManualClock(cuts.NOW)
+    account = await open_account(":memory:", clock)
+    hub = TaskHub(account, cuts.settings(), clock)
+    await hub.create()
+    for name in names:
+        await cuts.pour(next(cut for cut in cuts.cuts() if cut.name == name), hub)
+    try:
+        yield hub
+    finally:
+        await account.close()
+
+
+async def events_of(hub, instance_id):
+    found = []
+    for message in await hub.account.queues.peek(cuts.CONTROL):
+        task = await hub.read(message)
+        if task.instance_id == instance_id and task.kind == 15:
+            found.append(canonical(task.event["Input"]))
+    return found
+
+
+async def test_a_start_of_which_the_hub_holds_nothing_is_started_with_its_id_and_input(journal):
+    await journal.accept_start("shop-9", "shop", {"wait": 25})
+    async with hub_with() as hub:
+        result = await Reconciler(hub, journal).run(apply=True)
+        assert result.counts["started"] == 1 and result.is_clean
+        row = (await hub.read_row("shop-9")).entity
+        assert (row["Name"], row["Input"], row["RuntimeStatus"]) == ("shop", as_sent({"wait": 25}), "Pending")
+        again = await Reconciler(hub, journal).run(apply=True)
+        assert again.counts == {"there": 1}
+
+
+async def test_without_apply_nothing_is_changed_and_the_missing_is_named(journal):
+    await journal.accept_start("shop-9", "shop", {"wait": 25})
+    async with hub_with() as hub:
+        result = await Reconciler(hub, journal).run(apply=False)
+        assert not result.is_clean and result.outcomes[0].why == "the hub holds nothing of shop-9"
+        assert await hub.read_row("shop-9") is None
+
+
+@pytest.mark.parametrize("name", ["lostwork", "loststart", "c2E", "losthist", "c6Enorow", "headcut", "c17E", "startev"])
+async def test_an_instance_of_which_the_hub_holds_anything_is_not_started_again(journal, name):
+    await journal.accept_start(name, "shop", {"wait": 25})
+    async with hub_with(name) as hub:
+        result = await Reconciler(hub, journal).run(apply=True)
+        assert result.counts["started"] == 0
+
+
+async def test_a_lost_event_is_raised_and_one_that_is_queued_or_applied_is_not(journal):
+    for name in ("lostevent", "c16E", "c16L"):
+        await journal.accept_event(name, "Approval", "one")
+    async with hub_with("lostevent", "c16E", "c16L") as hub:
+        result = await Reconciler(hub, journal).run(apply=True)
+        assert result.counts == {"raised": 1, "there": 2}
+        assert await events_of(hub, "lostevent") == ['"one"']
+        assert await events_of(hub, "c16E") == ['"one"']
+        again = await Reconciler(hub, journal).run(apply=True)
+        assert again.counts == {"there": 3}
+
+
+async def test_of_equal_events_as_many_are_raised_as_are_missing(journal):
+    for _ in range(3):
+        await journal.accept_event("c16E", "Approval", "one")
+    async with hub_with("c16E") as hub:
+        result = await Reconciler(hub, journal).run(apply=True)
+        assert result.counts == {"there": 1, "raised": 2}
+        assert await events_of(hub, "c16E") == ['"one"'] * 3
+
+
+async def test_an_event_that_is_in_history_and_queue_counts_once(journal):
+    await journal.accept_event("c16L", "Approval", "one")
+    await journal.accept_event("c16L", "Approval", "one")
+    async with hub_with("c16L") as hub:
+        result = await Reconciler(hub, journal).run(apply=False)
+        assert result.counts == {"there": 1, "raised": 1}
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+async def test_events_of_a_start_that_was_lost_follow_the_start(journal):
+    await journal.accept_start("waiter-9", "waiter2", None)
+    await journal.accept_event("waiter-9", "Approval", "one")
+    await journal.accept_event("waiter-9", "Approval", "two")
+
+    async def prepare(hub, clock):
+        await hub.create()
+        await Reconciler(hub, journal).run(apply=True)
+
+    found = standby_run(prepare, ["waiter-9"])
+    decoded = [json.loads(value) if isinstance(value, str) else value for value in found.output("waiter-9")]
+    assert decoded == ["one", "two"]
+
+
+def standby_run(prepare, watched):
+    import concurrent.futures
+
+    with concurrent.futures.ThreadPoolExecutor(1) as pool:  # a loop of its own, whose time jumps
+        return pool.submit(standby.take_over, prepare, watched).result()
+
+
+async def test_an_event_of_a_finished_instance_is_not_raised(journal):
+    await journal.accept_event("c17E", "Approval", "late")
+    async with hub_with("c17E") as hub:
+        assert (await Reconciler(hub, journal).run(apply=True)).counts == {"ended": 1}
+
+
+async def test_an_event_that_an_earlier_generation_used_is_not_raised_and_one_at_the_border_is_asked_about(journal):
+    began = cuts.facts(next(cut for cut in cuts.cuts() if cut.name == "g2"))["g2"].start_event["Timestamp"]
+    moment = parse_timestamp(began)
+    for name, offset in (("used", -3600), ("border", -2), ("new", 2)):
+        journal._now = lambda offset=offset: moment + timedelta(seconds=offset)
+        await journal.accept_event("g2", name, 1)
+    async with hub_with("g2") as hub:
+        result = await Reconciler(hub, journal).run(apply=True)
+        assert result.counts == {"there": 1, "uncertain": 1, "raised": 1}
+        assert not result.is_clean
+        result = await Reconciler(hub, journal, raise_uncertain=True).run(apply=True)
+        assert (result.counts["raised"], result.is_clean) == (1, True)
+
+
+async def test_a_second_start_of_an_id_whose_first_run_has_ended_is_started(journal):
+    journal._now = lambda: cuts.NOW - timedelta(days=1)
+    await journal.accept_start("c17E", "shop", {"wait": 600})
+    journal._now = lambda: cuts.NOW
+    await journal.accept_start("c17E", "shop", {"wait": 600})
+    async with hub_with("c17E") as hub:
+        doctor = Doctor(hub)
+        await doctor.repair(await doctor.examine())
+        result = await Reconciler(hub, journal).run(apply=True)
+        assert result.counts["started"] == 1
+        assert (await hub.read_row("c17E")).entity["RuntimeStatus"] == "Pending"
+
+
+async def test_entries_of_an_instance_are_closed_when_its_end_is_final(journal):
+    await journal.accept_start("failrew", "fails", None)
+    async with hub_with("failrew") as hub:
+        assert (await Reconciler(hub, journal).run(apply=True)).closed == 0  # a lag could still undo it
+        hub.clock.advance(timedelta(hours=2))
+        assert (await Reconciler(hub, journal).run(apply=True)).closed == 1
+        assert (await Reconciler(hub, journal).run(apply=True)).counts == {}
+
+
+async def test_a_signal_that_is_not_queued_is_reported_never_sent_twice(journal):
+    await journal.accept_signal("@counter@a", "add", 5)
+    async with hub_with() as hub:
+        result = await Reconciler(hub, journal).run(apply=True)
+        assert result.counts == {"reported": 1} and not result.is_clean
+        assert await hub.account.queues.count(cuts.CONTROL) == 0
+
+
+async def test_a_reconciler_that_is_killed_anywhere_does_nothing_twice_when_it_is_begun_again(journal):
+    for number in range(4):
+        await journal.accept_start(f"waiter-{number}", "waiter2", None)
+        await journal.accept_event(f"waiter-{number}", "Approval", "one")
+    async with hub_with() as hub:
+        put, budget = hub.account.queues.put, [0]
+
+        async def failing(queue, text, *rest):
+            if budget[0] == 0:
+                raise AccountUnreachable("killed")
+            budget[0] -= 1
+            return await put(queue, text, *rest)
+
+        hub.account.queues.put = failing
+        for attempt in range(1, 20):
+            budget[0] = 1 + attempt % 2
+            try:
+                await Reconciler(hub, journal).run(apply=True)
+            except AccountUnreachable:
+                continue
+            break
+        messages = [await hub.read(x) for x in await hub.account.queues.peek(cuts.CONTROL)]
+        assert sorted((x.instance_id, x.kind) for x in messages) == sorted(
+            (f"waiter-{number}", kind) for number in range(4) for kind in (0, 15)
+        )
+
+
+def test_data_are_compared_by_value_however_often_they_were_encoded():
+    assert canonical('{"a": 1, "b": 2}') == canonical('"{\\"b\\":2,\\"a\\":1}"')
+    assert canonical('"1"') != canonical('"2"')
+    assert canonical("yes") == canonical('"yes"')
+    assert canonical(None) == "null"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        ([], "No journal is named"),
+        (["--journal", "{folder}/nothing"], "There is no journal in"),
+        (["--journal", "{folder}/journal", "--journal-hub", "Other"], "has no hub 'Other'; it has app"),
+        (["--journal", "{folder}/journal", "--storage", "{folder}/no.db"], "no storage account's file"),
+    ],
+)
+def test_bad_input_is_named_and_changes_nothing(tmp_path, capsys, monkeypatch, arguments, said):
+    import asyncio
+
+    monkeypatch.delenv("JOURNAL_STORAGE", raising=False)
+    place = tmp_path / "account.db"
+
+    async def fill():
+        account = await open_account(str(place))
+        await TaskHub(account, cuts.settings()).create()
+        await account.close()
+        await Journal(DirectoryRecords(tmp_path / "journal")).accept_start("a", "shop", None)
+
+    asyncio.run(fill())
+    given = [part.format(folder=tmp_path) for part in arguments]
+    assert main(["reconcile", "--storage", str(place), *given]) == 2
+    assert said in capsys.readouterr().err
+
+
+async def test_the_report_names_each_request_as_text_as_json_and_as_a_page(tmp_path, journal, capsys):
+    await journal.accept_start("shop-9<b>", "shop", {"wait": 25})
+    place = tmp_path / "account.db"
+    account = await open_account(str(place))
+    await TaskHub(account, cuts.settings()).create()
+    await account.close()
+    page = tmp_path / "r.html"
+    arguments = ["--storage", str(place), "--journal", journal.records.description, "--html", str(page)]
+    assert await reconcile.run(reconcile.parser("reconcile").parse_args(arguments)) == 1
+    assert "start shop for shop-9<b>: started: the hub holds nothing" in capsys.readouterr().out
+    assert "shop-9&lt;b&gt;" in page.read_text() and "shop-9<b>" not in page.read_text()
+    assert await reconcile.run(reconcile.parser("reconcile").parse_args([*arguments, "--json", "--apply"])) == 0
+    assert json.loads(capsys.readouterr().out)["requests"] == {"started": 1}
