@@ -16,7 +16,7 @@ import sys
 import tempfile
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from bench import in_process, parts
@@ -60,7 +60,9 @@ async def main() -> int:
     with tempfile.TemporaryDirectory() as folder:
         async with _storages(options.storage, options.azurite, Path(folder)) as storages:
             for storage in storages:
-                await measure(storage, plan, results)
+                # Hosts that poll a server slow each other down even when idle, so there they follow one another.
+                for workers in [[n] for n in plan.workers] if storage.plain else [plan.workers]:
+                    await measure(storage, replace(plan, workers=workers), results)
     print(results.drawn())
     if options.json:
         options.json.write_text(json.dumps(results.as_json(), indent=1) + "\n")
@@ -121,9 +123,11 @@ async def measure(storage: Storage, plan: Plan, results: Results) -> None:
             hosts[workers] = await stack.enter_async_context(host(storage.new(label), workers, label))
         for part in shared:
             for _ in range(plan.rounds if part == "chain" else 1):
-                await _ceilings(storage, results)
+                alone = await _ceilings(storage, results)
                 for column in columns:
                     await _one(part, hosts[column.workers], plan.size(storage.name), column)
+                if part == "chain":
+                    results.compare(columns, alone)
     for column in columns:
         await _apart(storage, plan, column)
 
@@ -147,12 +151,15 @@ async def _apart(storage: Storage, plan: Plan, column: Column) -> None:
         column.add(await in_process.latency(storage.new(f"{label}in"), column.workers, size, f"{label}in"))
 
 
-async def _ceilings(storage: Storage, results: Results) -> None:
-    results.add_ceilings(await sdk_alone())
+async def _ceilings(storage: Storage, results: Results) -> float:
+    """Measures what is possible at this moment; returns the SDK's chains per second."""
+    alone = await sdk_alone()
+    results.add_ceilings(alone)
     if storage.plain is not None:
         from bench.azurite import plain_client
 
         results.add_ceilings(await plain_client(storage.plain, SECONDS))
+    return alone[SDK]
 
 
 async def sdk_alone() -> Figures:

@@ -28,7 +28,7 @@ class Size:
 
 
 QUICK = Size(80, 100, (200, 1_000), 200, 40, 200, 200)
-AZURITE = Size(60, 60, (200, 1_000), 200, 30, 100, 200)
+AZURITE = Size(100, 100, (1_000,), 300, 50, 200, 200)
 AZURITE_QUICK = Size(20, 20, (100,), 50, 10, 30, 50)
 
 Figures = dict[str, float]

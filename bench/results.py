@@ -5,15 +5,17 @@ from __future__ import annotations
 import os
 import platform
 import statistics
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+CHAINS = "five-city chains/s"
+OVER_SDK, OVER_ONE = "chains/s over the SDK's alone", "chains/s over one worker's"
 SDK = "SDK's executor alone, five-city chains/s"
 PUTS, UPSERTS = "plain client, queue puts/s", "plain client, table upserts/s"
 # What the real extension was measured at on Azurite (a 2-core machine, in-memory data), and the plain client beside it.
 REAL = {
-    "five-city chains/s": (6.6, 9.8),
+    CHAINS: (6.6, 9.8),
     "sequential activities/s": (4.0, 28.0),
     "fan-out of 1,000, activities/s": (29.0, 37.0),
     "external events/s": (31.0, 35.0),
@@ -73,9 +75,6 @@ class Results:
         for name, value in figures.items():
             self.ceilings.setdefault(name, []).append(value)
 
-    def column(self, storage: str, workers: int) -> Column | None:
-        return next((one for one in self.columns if (one.storage, one.workers) == (storage, workers)), None)
-
     @property
     def failures(self) -> list[str]:
         return [f"{column.title}: {text}" for column in self.columns for text in column.failures]
@@ -96,14 +95,10 @@ class Results:
             if value is not None and limit is not None:
                 found.append(Target(f"{column.title}: {text}", value, limit, at_most))
 
-        get, chains = column.median, "five-city chains/s"
-        sdk, small = self.ceiling(SDK), get("fan-out of 1,000, ms per activity")
-        if column.workers == 1:
-            add("chains/s, half the SDK's per core", get(chains), sdk and sdk * 0.5)
-        else:
-            one = self.column(column.storage, 1)
-            first = one.median(chains) if one else None
-            add("chains/s, 1.6 times one worker", get(chains), first and first * 1.6)
+        get = column.median
+        small = get("fan-out of 1,000, ms per activity")
+        add(OVER_SDK, get(OVER_SDK) if column.workers == 1 else None, 0.5)
+        add(OVER_ONE, get(OVER_ONE), 1.6)
         add("sequential activities/s", get("sequential activities/s"), 350)
         add("fan-out of 1,000, activities/s", get("fan-out of 1,000, activities/s"), 1_000)
         add("fan-out of 10,000, seconds", get("fan-out of 10,000, seconds"), 10, at_most=True)
@@ -135,19 +130,15 @@ class Results:
             return None
         return statistics.mean([puts / statistics.mean(REAL_PUTS), upserts / statistics.mean(REAL_UPSERTS)])
 
-    # how it is shown
+    def compare(self, columns: Sequence[Column], alone: float) -> None:
+        """Notes the ratios of one round, whose figures were measured right after each other."""
+        rates = {column.workers: column.measured.get(CHAINS, [0.0])[-1] for column in columns}
+        for column in columns:
+            column.add({OVER_SDK: rates[column.workers] / alone})
+            if column.workers > 1 and rates.get(1):
+                column.add({OVER_ONE: rates[column.workers] / rates[1]})
 
-    def ratios(self) -> dict[str, float]:
-        """Each column's chains per second over the SDK's, and several workers' over one's."""
-        found, chains = {}, "five-city chains/s"
-        for column in self.columns:
-            rate, sdk, first = column.median(chains), self.ceiling(SDK), self.column(column.storage, 1)
-            if rate and sdk:
-                found[f"{column.title}: chains/s over the SDK's alone"] = rate / sdk
-            one = first.median(chains) if first else None
-            if rate and one and column.workers > 1:
-                found[f"{column.title}: chains/s over one worker's"] = rate / one
-        return found
+    # how it is shown
 
     def as_json(self) -> dict[str, Any]:
         """Everything, for programs."""
@@ -157,7 +148,6 @@ class Results:
             "azurite_scale": self.azurite_scale(),
             "figures": {one.title: {name: one.median(name) for name in one.measured} for one in self.columns},
             "all_values": {one.title: one.measured for one in self.columns} | {"ceilings": self.ceilings},
-            "ratios": self.ratios(),
             "targets": [
                 {"text": one.text, "value": one.value, "limit": one.limit, "at_most": one.at_most, "met": one.met}
                 for one in self.targets()
@@ -172,7 +162,6 @@ class Results:
         lines += _table("", [one.title for one in self.columns], names, lambda name, at: self.columns[at].median(name))
         lines += ["", "Ceilings in the same run"]
         lines += [f"  {name:<52}{_number(self.ceiling(name)):>12}" for name in self.ceilings]
-        lines += ["", "Ratios"] + [f"  {name:<64}{value:>8.2f}" for name, value in self.ratios().items()]
         lines += ["", "Targets"] + [_judged(target) for target in self.targets()]
         return "\n".join([*lines, *(f"FAILED  {text}" for text in self.failures)])
 

@@ -43,8 +43,9 @@ class Measured:
     log: Path
 
     async def start(self, name: str, instance_id: str, data: Any = None) -> None:
-        """Starts an instance at the extension's own route."""
-        await self._expect(202, "POST", f"{HOOK}/orchestrators/{name}/{instance_id}", json.dumps(data))
+        """Starts an instance at the extension's own route, its input encoded twice as the SDK's client does."""
+        body = None if data is None else json.dumps(json.dumps(data))
+        await self._expect(202, "POST", f"{HOOK}/orchestrators/{name}/{instance_id}", body)
 
     async def start_by_function(self, name: str, instance_id: str) -> None:
         """Starts an instance by an HTTP function with a durable client, as apps do."""
