@@ -184,3 +184,18 @@ def test_a_planned_failover_overtaken_by_the_disaster_becomes_an_unplanned_one(p
     practice.fail_over(FENCED)
     assert practice.azure.running() == ["func-neu-fake"]
     assert practice.verdict() == "failed over, unprotected"
+
+
+def test_an_old_region_that_falls_silent_after_the_stop_is_not_trusted_to_stay_stopped(practice: Practice) -> None:
+    finish = practice.azure._finish_failover
+
+    def finish_and_fall_silent(failover_: dict[str, object]) -> None:
+        finish(failover_)
+        practice.world.silent.append("westeurope")
+
+    practice.azure._finish_failover = finish_and_fall_silent  # type: ignore[method-assign]
+    with pytest.raises(errors.Refused, match="unknown: two apps .* --fence"):
+        practice.fail_over(UNPLANNED)
+    assert practice.azure.running() == []
+    failover.run(Request("failover", "standby", planned=False, fence=True, yes=True), practice.session())
+    assert practice.azure.running() == ["func-neu-fake"]
