@@ -9,7 +9,7 @@ from datetime import timedelta
 
 from taskhub.accounts import QueueMessage
 from taskhub.clock import Clock
-from taskhub.errors import AccountError, AccountUnreachable, NotFound, Undecodable
+from taskhub.errors import AccountError, AccountUnreachable, NotFound
 from taskhub.hub import TaskHub
 from taskhub.messages import TaskMessage
 
@@ -52,28 +52,37 @@ class Deliveries:
             if message.id in self._in_hand:  # visible again before its time was renewed: it is being worked on
                 delivery, _ = self._in_hand[message.id]
                 delivery.message = message
-                continue
-            try:
-                task = await self.hub.read(message)
-            except (Undecodable, NotFound) as error:
-                await self._put_back_unreadable(queue, message, error)
-                continue
-            delivery = Delivery(queue, message, task)
-            self._in_hand[message.id] = (delivery, visibility)
-            found.append(delivery)
+            elif (task := await self._readable(queue, message)) is not None:
+                delivery = Delivery(queue, message, task)
+                self._in_hand[message.id] = (delivery, visibility)
+                found.append(delivery)
         return found
+
+    async def _readable(self, queue: str, message: QueueMessage) -> TaskMessage | None:
+        """What a message says; None when it cannot be told now, and the message comes back later.
+
+        Nothing is raised, whatever the message is: those that came along with it must reach their instances.
+        """
+        try:
+            return await self.hub.read(message)
+        except AccountUnreachable as error:
+            log.warning("The blob of a message in %s cannot be read now: %s", queue, error)
+            return None  # it is visible again when its time is over
+        except Exception as error:
+            await self._put_back_unreadable(queue, message, error)
+            return None
 
     async def _put_back_unreadable(self, queue: str, message: QueueMessage, error: Exception) -> None:
         delay = self._delay(message.dequeue_count)
         if message.dequeue_count >= POISON_DEQUEUES:
             self.poison[message.id] = f"{queue}: {error}"
         log.error(
-            "A message in %s cannot be read (%s); it was dequeued %d times and is put back for %d s.",
-            queue, error, message.dequeue_count, delay.total_seconds(),
+            "A message in %s cannot be read (%s: %s); it was dequeued %d times and is put back for %d s.",
+            queue, type(error).__name__, error, message.dequeue_count, delay.total_seconds(),
         )  # fmt: skip
         try:
             await self.hub.account.queues.update(queue, message, delay)
-        except NotFound:
+        except AccountError:  # it is visible again when its time is over
             pass
 
     @staticmethod

@@ -149,7 +149,7 @@ class TaskHubClient:
     ) -> tuple[builtins.list[InstanceStatus], str | None]:
         """One page of instances in the order of their ids, and the token of the next page (None: no more).
 
-        A large input or output whose blob is missing shows as its address: one damaged instance hides no others.
+        A large input or output whose blob is missing or damaged shows as its address: one damaged instance hides no others.
         ValueError: the token is not one of ours, or `top` is below 1.
         """
         rows, following = await page(
@@ -160,7 +160,7 @@ class TaskHubClient:
     async def _listed(self, row: Row, show_input: bool) -> InstanceStatus:
         try:
             return await self.hub.status_of(row, show_input)
-        except NotFound:
+        except (NotFound, Undecodable):
             return await self.hub.status_of(row, show_input, fetch=False)
 
     async def raise_event(self, instance_id: str, event_name: str, data: str) -> None:

@@ -162,7 +162,7 @@ class TaskHub:
         for column in [name for name in entity if name.endswith("BlobName")]:
             blob = str(entity[column])
             history.blobs.append(blob)
-            entity[column.removesuffix("BlobName")] = (await self.large.read(blob)).decode("utf-8", "surrogatepass")
+            entity[column.removesuffix("BlobName")] = _decoded(blob, await self.large.read(blob))
 
     async def append_history(
         self,
@@ -307,7 +307,14 @@ class TaskHub:
                 return cast("str | None", messages.parse_envelope(messages.from_json(content)).event.get("Input"))
             except Undecodable:
                 pass
+        return _decoded(name, content)
+
+
+def _decoded(blob: str, content: bytes) -> str:
+    try:
         return content.decode("utf-8", "surrogatepass")
+    except UnicodeDecodeError as error:
+        raise Undecodable(f"blob {blob} is no text: {error}") from error
 
 
 def _text(entity: Entity, column: str) -> str | None:
