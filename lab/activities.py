@@ -17,7 +17,7 @@ from lab.worker import FunctionInfo, InvocationFailed, Worker, WorkerGone
 from taskhub import messages
 from taskhub.accounts import MAX_GET
 from taskhub.clock import Clock
-from taskhub.errors import AccountUnreachable
+from taskhub.errors import AccountError, AccountUnreachable
 from taskhub.hub import TaskHub
 from taskhub.messages import Event, TaskMessage
 
@@ -64,7 +64,7 @@ class Activities:
                 continue
             try:
                 found = await self.deliveries.take(queue, min(free, MAX_GET), self.visibility)
-            except AccountUnreachable as error:
+            except AccountError as error:
                 log.warning("%s cannot be read: %s", queue, error)
                 await asyncio.sleep(polling)
                 continue

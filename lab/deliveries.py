@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import Container
 from dataclasses import dataclass
 from datetime import timedelta
 
@@ -44,6 +45,10 @@ class Deliveries:
     def count(self) -> int:
         """How many messages are in hand."""
         return len(self._in_hand)
+
+    def count_in(self, queues: Container[str]) -> int:
+        """How many messages of some queues are in hand."""
+        return sum(delivery.queue in queues for delivery, _ in self._in_hand.values())
 
     async def take(self, queue: str, count: int, visibility: timedelta) -> list[Delivery]:
         """Up to `count` visible messages of a queue; unreadable ones are put back with growing delay."""

@@ -19,10 +19,11 @@ from lab.entities import Entities
 from lab.episodes import Episodes, Kept, Turn
 from lab.runtime_state import Execution, new_execution_id, row_columns
 from lab.shim import Scheduled
+from lab.worker import WorkerGone
 from taskhub import messages
 from taskhub.accounts import MAX_GET, Row
 from taskhub.clock import Clock
-from taskhub.errors import AccountUnreachable, Conflict, NotFound, PreconditionFailed, Undecodable
+from taskhub.errors import AccountError, AccountUnreachable, Conflict, NotFound, PreconditionFailed, Undecodable
 from taskhub.history import History, is_entity_id
 from taskhub.hub import TaskHub
 from taskhub.messages import TaskMessage
@@ -52,6 +53,12 @@ class Session:
     history: History | None = None
     kept: Kept | None = None
     working: bool = False
+
+
+def _may_be_parted(batch: Sequence[Delivery], error: Exception) -> bool:
+    """Whether a failed batch is worth another try, message by message: none of them needs a start beside it."""
+    is_their_fault = not isinstance(error, (Undecodable, WorkerGone))
+    return is_their_fault and len(batch) > 1 and all(item.task.kind != messages.EXECUTION_STARTED for item in batch)
 
 
 class Orchestrations:
@@ -86,12 +93,12 @@ class Orchestrations:
     async def read(self, queue: str, polling: float) -> None:
         """Takes the messages of one control queue until it is cancelled; `polling` seconds at most between looks."""
         while True:
-            while self.deliveries.count >= self.buffer:
+            while self._is_full():
                 self._room.clear()
                 await self._room.wait()
             try:
                 found = await self.deliveries.take(queue, MAX_GET, self.visibility)
-            except AccountUnreachable as error:
+            except AccountError as error:
                 log.warning("%s cannot be read: %s", queue, error)
                 await asyncio.sleep(polling)
                 continue
@@ -99,6 +106,12 @@ class Orchestrations:
                 self.deliver(delivery)
             if not found:
                 await self.hub.account.queues.arrived([queue], polling)
+
+    def _is_full(self) -> bool:
+        """Whether enough control messages are in hand. Work items do not count: only their own ends make room."""
+        if self.deliveries.count < self.buffer:
+            return False
+        return self.deliveries.count_in(self.hub.names.control_queues) >= self.buffer
 
     def deliver(self, delivery: Delivery) -> None:
         """Puts a message into its instance's inbox and sees to it that somebody looks there."""
@@ -168,12 +181,16 @@ class Orchestrations:
             log.exception("An unexpected failure occurred while processing instance %s: %s",
                           session.instance_id, error)  # fmt: skip
             self._drop_memory(session)
-            await self._put_all_back(batch, f"{type(error).__name__}: {error}")
+            if _may_be_parted(batch, error):
+                for item in list(batch):  # one of them may be what is broken
+                    await self._take_turn(session, [item])
+            else:
+                await self._put_all_back(batch, f"{type(error).__name__}: {error}")
 
     async def _put_all_back(self, batch: Sequence[Delivery], why: str) -> None:
         try:
             await asyncio.gather(*(self.deliveries.put_back(delivery, why) for delivery in batch))
-        except AccountUnreachable:
+        except AccountError:
             pass  # they come back by themselves when their time is over
 
     async def _process(self, session: Session, batch: list[Delivery]) -> None:
