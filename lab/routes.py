@@ -199,7 +199,7 @@ def _constraints(text: str) -> list[str]:
 
 def _check(route: str, text: str) -> Check:
     name, _, rest = text.partition("(")
-    argument = rest.removesuffix(")")
+    argument = rest.removesuffix(")").replace("{{", "{").replace("}}", "}")
     make = CONSTRAINTS.get(name.lower())
     if make is None:
         raise AppError(f"The route {route!r} has a constraint {name!r} that does not exist.")

@@ -93,7 +93,9 @@ def load(flags: Flags, environ: Mapping[str, str] | None = None) -> Settings:
     host = _with_overrides(read_json(app / "host.json"), environment)
     notes: list[str] = []
     durable = read_durable(section(host, "extensions", "durableTask"), environment, notes)
-    port = flags.port or number(section(local, "Host"), "LocalHttpPort", "local.settings.json", DEFAULT_PORT, 1, 65535)
+    port = flags.port
+    if port is None:
+        port = number(section(local, "Host"), "LocalHttpPort", "local.settings.json", DEFAULT_PORT, 1, 65535)
     environment.setdefault("WEBSITE_HOSTNAME", f"localhost:{port}")
     return Settings(
         app=app,
@@ -108,7 +110,7 @@ def load(flags: Flags, environ: Mapping[str, str] | None = None) -> Settings:
         verbose=flags.verbose,
         watch=flags.watch,
         lease_seconds=flags.lease_seconds or 15,
-        worker_id=f"{socket.gethostname()}:{port}",
+        worker_id=f"{socket.gethostname()}:{port or f'pid{os.getpid()}'}",
         environment=environment,
         host_json=host,
         notes=tuple(notes),
