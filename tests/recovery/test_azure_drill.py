@@ -80,3 +80,17 @@ def test_without_an_accepted_start_nothing_is_stopped(tmp_path: Path) -> None:
 def test_the_executor_knows_every_step(tmp_path: Path, which: Drill) -> None:
     known = AzureExecutor(Practice(tmp_path).session(), which).steps()
     assert {name for _, names in which.phases for name in names} <= known.keys()
+
+
+def test_a_planned_drill_that_loses_an_instance_fails(tmp_path: Path) -> None:
+    practice = Practice(tmp_path)
+    finish = practice.azure._finish_failover
+
+    def finish_and_lose(failover: dict[str, object]) -> None:
+        finish(failover)
+        practice.world.instances.pop(next(iter(practice.world.instances), ""), None)
+
+    practice.azure._finish_failover = finish_and_lose  # type: ignore[method-assign]
+    report = drill(practice, PLANNED_FAILOVER)
+    assert not report.passed
+    assert report.facts["lost"] == 1

@@ -9,6 +9,7 @@ import pytest
 from recovery import operator_errors as errors
 from recovery import settle
 from recovery.arm_fake import Killed
+from recovery.failover import Request
 from tests.recovery.practice import PLANNED, Practice
 
 APPS = {
@@ -69,3 +70,14 @@ def test_giving_up_waits_for_a_failover_that_does_not_show_yet(tmp_path: Path) -
         practice.fail_over(PLANNED)
     with pytest.raises(errors.Refused, match="being failed over"):
         practice.settle()
+
+
+def test_giving_up_a_fenced_failover_gives_the_rights_back(tmp_path: Path) -> None:
+    practice = Practice(tmp_path)
+    practice.fault_at("/failover?", "kill before")
+    with pytest.raises(Killed):
+        practice.fail_over(Request("failover", "standby", planned=False, fence=True))
+    practice.unharmed()
+    practice.settle()
+    assert practice.azure.running() == ["func-weu-fake"]
+    assert practice.values()["FENCED_REGION"] == "none"
