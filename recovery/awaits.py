@@ -178,8 +178,12 @@ def _look_activity(facts: Facts, leaf: Leaf) -> Delivery:
 
 def _look_timer(facts: Facts, leaf: Leaf) -> Delivery:
     fire_at = str(facts.scheduled[m.TIMER_CREATED, leaf.number].get("FireAt"))
+    due = m.parse_timestamp(fire_at)
+    if due > facts.now and facts.timers_are_counted:
+        return Delivery(leaf, "ready", f"it fires at {fire_at}; until then its message is invisible", due=due)
     why = f"history says it fires at {fire_at}; its message is not queued"
-    return _gone(leaf, why, "timer", facts.unseen.get("control", 0))
+    # Sent a second time a timer does no harm, so one that is not due is not left undecided.
+    return _gone(leaf, why, "timer", 0 if due > facts.now else facts.unseen.get("control", 0))
 
 
 def _gone(leaf: Leaf, why: str, lost: str, hidden: int) -> Delivery:
@@ -192,16 +196,16 @@ def _look_child(facts: Facts, leaf: Leaf) -> Delivery:
     created = facts.scheduled[m.SUB_CREATED, leaf.number]
     child_id = str(created.get("InstanceId"))
     child = facts.related.get(child_id)
+    hidden = facts.unseen.get("control", 0)
     if child is None or not (child.has_history or child.starts or child.row):
-        return _gone(
-            leaf, f"{child_id} never began, and its start is not queued", "start", facts.unseen.get("control", 0)
-        )
+        return _gone(leaf, f"{child_id} never began, and its start is not queued", "start", hidden)
     if child.accepted_start is not None:
         return Delivery(leaf, "ready", f"{child_id} will begin")
+    if child.start_event is None and not child.row_is_terminal:
+        return _gone(leaf, f"the history of {child_id} is gone, and its start is not queued", "start", hidden)
     if child.end_event is not None or (child.row_is_terminal and not child.is_open):
         status = child.end_status if child.end_event else child.status
-        return _gone(leaf, f"{child_id} is {status}, and its completion is not queued", "completion",
-                     facts.unseen.get("control", 0))  # fmt: skip
+        return _gone(leaf, f"{child_id} is {status}, and its completion is not queued", "completion", hidden)
     state = prospect(child)
     if state == "ready":
         return Delivery(leaf, "ready", f"{child_id} goes on by itself")

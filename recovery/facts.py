@@ -100,7 +100,9 @@ class Facts:
     related: Mapping[str, Facts] = field(default_factory=dict)
     replayed: Any = None  # recovery.replay.Replayed, when the app's code is at hand
     journal_events: tuple[str, ...] = ()  # names of events that the journal knows and the hub does not
-    unseen: Mapping[str, int] = field(default_factory=dict)  # queue -> messages that are there but could not be read
+    # Messages that are there, could not be read, and are more than the timers that must be invisible now.
+    unseen: Mapping[str, int] = field(default_factory=dict)
+    timers_are_counted: bool = False  # the queue's invisible messages suffice for all timers that are not due yet
     now: datetime = EPOCH
 
     @property

@@ -76,8 +76,7 @@ def load_app(folder: Path) -> App:
     if not file.is_file():
         raise AppNotLoadable(f"There is no {APP_FILE} in {folder}. Name the app's folder with --app.")
     place = str(folder.resolve())
-    if place not in sys.path:
-        sys.path.insert(0, place)
+    sys.path[:] = [place, *(other for other in sys.path if other != place)]
     sys.modules.pop("function_app", None)
     importlib.invalidate_caches()
     try:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Literal
 
 from recovery import awaits
@@ -204,6 +205,8 @@ def _start_lost(f: Facts) -> Judgement | None:
     if f.has_history or f.status != "Pending":
         return None
     scheduled = (f.row or {}).get("ScheduledStartTime")
+    if isinstance(scheduled, datetime) and scheduled > f.now and f.timers_are_counted:
+        return Judgement("waiting", "fine", f"it starts at {scheduled:%Y-%m-%d %H:%M:%S}Z; until then it is invisible")
     if f.unseen.get("control", 0):
         return Judgement("undecided", "undecided", "row Pending, no start seen, but its queue holds messages not seen")
     since = f" (due {scheduled})" if scheduled else ""

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import json
 import sqlite3
+from collections import Counter
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, replace
@@ -107,6 +108,7 @@ class Snapshot:
         self.seen = sqlite3.connect("")  # a temporary file, gone with the connection
         self.seen.executescript(_SCHEMA)
         self.unseen: dict[str, int] = {}  # queue -> messages that are there and were not seen
+        self.timers: Counter[str] = Counter()  # queue -> timers and delayed starts that must be invisible now
         self.taken: list[tuple[str, QueueMessage]] = []
         self.encoding: m.Encoding | None = None
         self.is_partial = False
@@ -121,6 +123,8 @@ class Snapshot:
             await snapshot._sweep(queue, way)
         snapshot.seen.execute("CREATE INDEX by_key ON seen (key)")
         snapshot.seen.execute("CREATE INDEX by_sender ON seen (sender)")
+        if snapshot.unseen:
+            await snapshot._count_timers()
         return snapshot
 
     async def release(self) -> None:
@@ -162,6 +166,21 @@ class Snapshot:
         if missing > 0:
             self.unseen[queue] = missing
             self.is_partial = True
+
+    async def _count_timers(self) -> None:
+        """How many messages of each control queue must be invisible, because their time has not come."""
+        now, tables, names = self.hub.clock.now(), self.hub.account.tables, self.hub.names
+        timers = Query(where=[Where("EventType", "eq", "TimerCreated"), Where("FireAt", "gt", now)], select=["EventId"])
+        async for row in tables.rows(names.history, timers):
+            instance_id = unescape_key(str(row.entity["PartitionKey"]))
+            fired = [x for x in self.messages_of(instance_id) if x.task and x.task.kind == m.TIMER_FIRED]
+            if not any(x.task.event.get("TimerId") == row.entity.get("EventId") for x in fired if x.task):
+                self.timers[names.control_queue(instance_id)] += 1
+        starts = Query(
+            where=[Where("RuntimeStatus", "eq", "Pending"), Where("ScheduledStartTime", "gt", now)], select=["Name"]
+        )
+        async for row in tables.rows(names.instances, starts):
+            self.timers[names.control_queue(unescape_key(str(row.entity["PartitionKey"])))] += 1
 
     async def _note(self, queue: str, message: QueueMessage) -> None:
         payload, problem, blob, task = "", "", "", None
@@ -322,7 +341,8 @@ class Snapshot:
         work = self.unseen.get(self.hub.names.workitems, 0)
         facts = Facts(
             await self.instance(instance_id), now=self.hub.clock.now(),
-            unseen={"control": self.unseen.get(control, 0), "workitems": work},
+            unseen={"control": max(0, self.unseen.get(control, 0) - self.timers[control]), "workitems": work},
+            timers_are_counted=self.unseen.get(control, 0) >= self.timers[control] > 0,
         )  # fmt: skip
         relatives = _relatives(facts) - above - {instance_id}
         related: dict[str, Facts] = {}

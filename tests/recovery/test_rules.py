@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
 
 from recovery import rules
+from recovery.facts import Message
 from recovery.replay import load_app
+from taskhub import messages as m
+from taskhub.messages import TaskMessage
 from tests.recovery import agreement, cuts
 
 GOLDEN = Path(__file__).resolve().parent.parent / "function_apps" / "golden"
@@ -90,3 +94,91 @@ def test_every_verdict_says_why():
     for line in agreement.lines():
         for verdict in line.verdicts:
             assert verdict.because and verdict.rule != "none"
+
+
+# States that no recorded cut holds, built from those that there are.
+
+
+def one(name):
+    cut = next(cut for cut in cuts.cuts() if cut.name == name)
+    return cuts.facts(cut)[name]
+
+
+def message(kind, instance_id, execution_id=None, **event):
+    task = TaskMessage(
+        {"EventType": kind, "EventId": -1, "Timestamp": "2026-11-21T10:00:00Z", **event}, instance_id, execution_id
+    )
+    return Message(cuts.CONTROL, f"{kind}-{instance_id}", "", "", 0, cuts.NOW, cuts.NOW, task)
+
+
+def with_messages(facts, *messages):
+    return replace(facts, instance=replace(facts.instance, messages=(*facts.instance.messages, *messages)))
+
+
+def test_a_suspended_instance_waits_even_when_an_answer_is_queued_and_goes_on_when_a_resume_is():
+    suspended = with_messages(one("c16E"), message(m.EXECUTION_SUSPENDED, "c16E", Reason="why"))
+    assert rules.judge(suspended).rule == "suspended"
+    later = replace(message(m.EXECUTION_RESUMED, "c16E", Reason="on"), inserted=cuts.NOW + timedelta(seconds=1))
+    assert rules.judge(with_messages(suspended, later)).rule == "awaited-queued"
+
+
+def test_a_parent_of_a_stuck_child_waits_for_the_childs_repair():
+    child = one("lostwork")
+    parent = one("s1")
+    parent = replace(parent, related={"s1-kid": child})
+    verdict = rules.judge(parent)
+    assert (verdict.kind, verdict.rule) == ("waiting", "waits-for-stuck-child")
+
+
+def test_a_parent_of_a_child_whose_history_is_gone_sends_its_start_again():
+    verdict = rules.judge(replace(one("s1"), related={"s1-kid": one("losthist")}))
+    assert verdict.rule == "awaited-lost" and verdict.missing[0].lost == "start"
+
+
+def test_a_second_start_of_a_running_child_begins_it_again():
+    start = message(
+        m.EXECUTION_STARTED,
+        "c7E",
+        "another",
+        ParentInstance={"OrchestrationInstance": {"InstanceId": "p"}},
+        Name="shop",
+    )
+    verdict = rules.judge(with_messages(one("c7E"), start))
+    assert (verdict.kind, verdict.rule) == ("repeats", "child-restarts")
+
+
+def test_a_start_over_a_finished_run_with_its_row_begins():
+    facts = one("g5")
+    start = message(m.EXECUTION_STARTED, "g5", facts.row_execution, Name="hello")
+    assert rules.judge(with_messages(facts, start)).rule == "restart-queued"
+
+
+def test_a_start_whose_payload_is_gone_is_an_error_loop():
+    dead = Message(
+        cuts.CONTROL,
+        "1",
+        "",
+        "",
+        0,
+        cuts.NOW,
+        cuts.NOW,
+        None,
+        "its blob is missing",
+        "x/message-1-ExecutionStarted.json.gz",
+    )
+    verdict = rules.judge(with_messages(one("loststart"), dead))
+    assert (verdict.outcome, verdict.rule) == ("error-loop", "blob-of-start-missing")
+
+
+def test_a_message_that_was_dequeued_ten_times_is_poison():
+    facts = one("c12E")
+    (timer,) = facts.instance.messages
+    facts = replace(facts, instance=replace(facts.instance, messages=(replace(timer, dequeue_count=11),)))
+    assert "poison" in {finding.name for finding in rules.judge(facts).findings}
+
+
+def test_a_message_in_another_control_queue_than_its_instances_is_named():
+    facts = one("c16E")
+    (event,) = facts.instance.messages
+    facts = replace(facts, instance=replace(facts.instance, messages=(replace(event, is_misplaced=True),)))
+    assert "wrong-queue" in {finding.name for finding in rules.judge(facts).findings}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from contextlib import asynccontextmanager
-from datetime import timedelta
+from datetime import datetime, timedelta, timezone
 
 import pytest
 
@@ -19,8 +19,8 @@ from tests.recovery import cuts
 
 
 @asynccontextmanager
-async def empty_hub(partitions=1):
-    clock = ManualClock(cuts.NOW)
+async def empty_hub(partitions=1, now=cuts.NOW):
+    clock = ManualClock(now)
     account = await open_account(":memory:", clock)
     hub = TaskHub(account, HubSettings(cuts.HUB, partitions), clock)
     await hub.create()
@@ -82,6 +82,40 @@ async def test_a_sweep_by_receiving_gives_every_message_back_and_counts_what_it_
         assert message.dequeue_count == 1
         verdict = rules.judge(await snapshot.facts("pendrow"))
         assert verdict.kind == "undecided"  # its timer may be the message that was not seen
+
+
+BEFORE_THE_TIMERS = datetime(2026, 11, 21, 9, 45, tzinfo=timezone.utc)
+
+
+async def received(monkeypatch, hub, *names):
+    """The rule for each instance, when messages can be seen only by receiving them."""
+    monkeypatch.setattr("recovery.snapshot._direct_reader", lambda account, queue: None)
+    for name in names:
+        await cuts.pour(next(cut for cut in cuts.cuts() if cut.name == name), hub)
+    found = await Doctor(hub).examine()
+    return {line.instance_id: (line.kind, line.rule) for line in found.lines()}
+
+
+async def test_invisible_messages_that_are_all_timers_leave_nothing_undecided(monkeypatch):
+    async with empty_hub(now=BEFORE_THE_TIMERS) as hub:
+        found = await received(monkeypatch, hub, "pendrow", "lostwork", "loststart")
+        assert found == {
+            "pendrow": ("waiting", "awaited-queued"),
+            "lostwork": ("stuck", "awaited-lost"),
+            "loststart": ("stuck", "start-lost"),
+        }
+
+
+async def test_timers_that_the_count_does_not_cover_are_sent_again_once(monkeypatch):
+    async with empty_hub(now=BEFORE_THE_TIMERS) as hub:
+        found = await received(monkeypatch, hub, "pendrow", "losttimer")
+        assert found["losttimer"] == ("stuck", "awaited-lost")
+        doctor = Doctor(hub)
+        repaired = await doctor.repair(await doctor.examine())
+        assert repaired.is_clean
+        sent = await hub.account.queues.count(cuts.CONTROL)
+        assert (await doctor.repair(await doctor.examine())).plans == []
+        assert await hub.account.queues.count(cuts.CONTROL) == sent == 3
 
 
 async def test_a_look_at_a_live_hub_takes_no_message(monkeypatch):
