@@ -6,7 +6,8 @@ from collections.abc import Iterable
 
 from lab.worker import FunctionInfo
 
-RUN_HERE = frozenset({"httpTrigger", "orchestrationTrigger", "activityTrigger", "entityTrigger"})
+DURABLE = frozenset({"orchestrationTrigger", "activityTrigger", "entityTrigger"})
+RUN_HERE = DURABLE | {"httpTrigger", "timerTrigger", "queueTrigger", "blobTrigger"}
 
 
 class FunctionIndex:

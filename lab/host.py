@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import logging
 import signal
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import aiohttp
@@ -18,6 +20,8 @@ from lab.http_calls import run_http_call
 from lab.keys import Keys, keep_keys
 from lab.server import RPC, Server
 from lab.settings import Settings
+from lab.triggers import BoundWorker, TriggerContext, Triggers, host_id, notes_of
+from lab.watch import Watch
 from lab.worker import FunctionInfo, Worker
 from lab.worker.process import ProcessWorker
 from taskhub.accounts import Account, open_account
@@ -26,18 +30,32 @@ from taskhub.clock import Clock, SystemClock
 from taskhub.errors import AccountError, HubNameInvalid
 
 KEYS_FILE = Path(".lab") / "keys.json"
+Reload = Callable[[], Settings]
 
 
 class Host:
     """One app on one hub behind one port."""
 
     def __init__(
-        self, settings: Settings, account: Account, worker: Worker, clock: Clock, keys: Keys | None = None
+        self,
+        settings: Settings,
+        account: Account,
+        worker: Worker,
+        clock: Clock,
+        keys: Keys | None = None,
+        may_work: Callable[[], bool] = lambda: True,
     ) -> None:
+        """`may_work` is asked before a timer, a queue message or a blob is taken: False where a region is fenced."""
         self.settings = settings
         self.account = account
-        self.worker = worker
+        triggered = TriggerContext(
+            account, clock, worker, self._binding, host_id(settings.environment, settings.durable.hub),
+            settings.environment, settings.host_json, may_work, settings.lease_seconds,
+        )  # fmt: skip
+        worker = BoundWorker(triggered)
+        self.worker: Worker = worker
         self.index = FunctionIndex(worker.functions)
+        self.triggers = Triggers(worker.functions, replace(triggered, worker=worker))
         self._session: aiohttp.ClientSession | None = None
         identity = Identity(settings.worker_id, settings.environment.get("WEBSITE_SITE_NAME", ""))
         self.engine = Engine(
@@ -53,12 +71,19 @@ class Host:
         try:
             self._session = aiohttp.ClientSession()
             await self.engine.start()
+            self.triggers.start()
         except BaseException:
             await self.stop()
             raise
 
+    @property
+    def failed(self) -> bool:
+        """Whether a part of the host has died, so that it can only be stopped."""
+        return self.engine.failed.is_set() or self.triggers.failed.is_set()
+
     async def stop(self) -> str:
         """Stops gracefully and says what was left."""
+        await self.triggers.stop()
         await self.server.stop()
         left = await self.engine.stop()
         if self._session is not None:
@@ -78,12 +103,15 @@ class Host:
         return await run_http_call(self._session, text)
 
 
-def run(settings: Settings) -> int:
-    """Runs the host until SIGINT or SIGTERM; returns the exit code. LabError: it could not start."""
-    return asyncio.run(_serve(settings))
+def run(settings: Settings, reload: Reload | None = None) -> int:
+    """Runs the host until SIGINT or SIGTERM; returns the exit code. LabError: it could not start.
+
+    `reload` reads the settings again when the app's files change (`--watch`).
+    """
+    return asyncio.run(_serve(settings, reload or (lambda: settings)))
 
 
-async def _serve(settings: Settings) -> int:
+async def _serve(settings: Settings, reload: Reload) -> int:
     console = Console(verbose=settings.verbose)
     _log_to(console, settings.verbose)
     clock = SystemClock()
@@ -92,47 +120,82 @@ async def _serve(settings: Settings) -> int:
     except AccountError as error:
         raise StartError(str(error)) from error
     try:
-        return await _with_account(settings, account, console, clock)
+        return await _with_account(settings, account, console, clock, reload)
     finally:
         await account.close()
 
 
-async def _with_account(settings: Settings, account: Account, console: Console, clock: Clock) -> int:
-    worker = await ProcessWorker.start(
+async def _with_account(
+    settings: Settings, account: Account, console: Console, clock: Clock, reload: Reload
+) -> int:
+    worker = await _load(settings, console)
+    while True:
+        keys = keep_keys(settings.app / KEYS_FILE) if settings.require_keys else None
+        try:
+            host = Host(settings, account, LoggedWorker(worker, console), clock, keys)
+            await host.start()
+            _introduce(host, console, keys)
+            next_app = await _until_stopped(host, console, reload)
+            console.say("Stopping …")
+            console.say(f"Stopped: {await host.stop()}.")
+        except (AccountError, HubNameInvalid) as error:
+            raise LabError(str(error)) from error
+        finally:
+            await worker.close()
+        if next_app is None:
+            return 1 if host.failed else 0
+        settings, worker = next_app
+
+
+async def _load(settings: Settings, console: Console) -> ProcessWorker:
+    return await ProcessWorker.start(
         settings.app, settings.python, settings.environment, console, settings.worker_processes
     )
-    keys = keep_keys(settings.app / KEYS_FILE) if settings.require_keys else None
-    try:
-        host = Host(settings, account, LoggedWorker(worker, console), clock, keys)
-        await host.start()
-        console.functions(host.index, host.server.origin, settings.route_prefix)
-        console.notes(settings.notes)
-        for line in keys.lines() if keys else ():
-            console.say(line)
-        console.say(f"Task hub {settings.durable.hub} on {account.description}. Press Ctrl+C to stop.")
-        failed = await _until_stopped(host)
-        console.say("Stopping …")
-        console.say(f"Stopped: {await host.stop()}.")
-        return 1 if failed else 0
-    except (AccountError, HubNameInvalid) as error:
-        raise LabError(str(error)) from error
-    finally:
-        await worker.close()
 
 
-async def _until_stopped(host: Host) -> bool:
-    """Waits for a signal, or for the engine to fail (True)."""
+def _introduce(host: Host, console: Console, keys: Keys | None) -> None:
+    console.functions(host.index, host.server.origin, host.settings.route_prefix)
+    console.notes([*host.settings.notes, *host.triggers.errors, *notes_of(host.index.functions)])
+    for line in keys.lines() if keys else ():
+        console.say(line)
+    hub, account = host.settings.durable.hub, host.account.description
+    console.say(f"Task hub {hub} on {account}. Press Ctrl+C to stop.")
+
+
+async def _until_stopped(host: Host, console: Console, reload: Reload) -> tuple[Settings, ProcessWorker] | None:
+    """Waits for a signal or for a part of the host to fail; or else for the app to change, which it returns loaded."""
     stop, loop = asyncio.Event(), asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):
         try:
             loop.add_signal_handler(number, stop.set)
         except NotImplementedError:  # Windows: Ctrl+C comes as KeyboardInterrupt there
             signal.signal(number, lambda *_: loop.call_soon_threadsafe(stop.set))
-    waits = [asyncio.create_task(stop.wait()), asyncio.create_task(host.engine.failed.wait())]
+    changed = asyncio.create_task(_changed_app(host, console, reload))
+    ends = (stop, host.engine.failed, host.triggers.failed)
+    waits = [changed, *(asyncio.create_task(one.wait()) for one in ends)]
     await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
     for wait in waits:
         wait.cancel()
-    return host.engine.failed.is_set()
+    await asyncio.wait(waits)
+    return None if changed.cancelled() else changed.result()
+
+
+async def _changed_app(host: Host, console: Console, reload: Reload) -> tuple[Settings, ProcessWorker]:
+    """Waits until the app's files have changed and loads it anew; one that cannot be loaded is told and left."""
+    if not host.settings.watch:
+        await asyncio.Event().wait()
+    watch = Watch(host.settings.app)
+    while True:
+        names = ", ".join(str(path) for path in (await watch.changed())[:5])
+        console.say(f"Changed: {names}. The app is loaded anew.")
+        try:
+            settings = replace(reload(), watch=True, port=host.server.port)
+            return settings, await _load(settings, console)
+        except LabError as error:
+            console.say(f"It cannot be loaded, so the app goes on as it was: {error}")
+            details = getattr(error, "details", "")
+            if details:
+                console.say(details)
 
 
 class _ConsoleHandler(logging.Handler):

@@ -30,6 +30,7 @@ class HttpRequest:
     query: dict[str, str]
     route_params: dict[str, str]
     body: bytes
+    inputs: dict[str, Any] = field(default_factory=dict)  # of the function's input bindings, by name
 
 
 @dataclass(frozen=True)
@@ -119,8 +120,8 @@ class Worker(Protocol):
     async def trigger(self, function: str, data: dict[str, Any], client_binding: str | None) -> dict[str, Any]:
         """Runs a function of another trigger (timer, queue, blob); returns its outputs by binding name.
 
-        `data` is {"type": "json" | "string" | "bytes", "value": …, "metadata": {name: {"type", "value"}}}, an output
-        {"type", "value"}; bytes are base64 text.
+        `data` is {"type": "json" | "string" | "bytes", "value": …, "metadata": {name: {"type", "value"}}}, perhaps with
+        "inputs": {name: {"type", "value"} or None}; an output is {"type", "value"}. Bytes are base64 text.
         """
         ...
 

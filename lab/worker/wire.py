@@ -22,6 +22,7 @@ def request_to(request: HttpRequest) -> dict[str, Any]:
         "query": request.query,
         "route_params": request.route_params,
         "body": base64.b64encode(request.body).decode("ascii"),
+        "inputs": request.inputs,
     }
 
 

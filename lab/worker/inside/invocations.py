@@ -85,7 +85,8 @@ class Invocations:
     async def http(self, function: str, request: dict[str, Any], client: str | None) -> dict[str, Any]:
         """Answers a request: {"status", "headers", "body", "outputs"}."""
         signature = self.functions[function]
-        result, outputs = await self._call(signature, _http_request(request), client)
+        inputs = request.get("inputs", {})
+        result, outputs = await self._call(signature, _http_request(request), client, inputs)
         try:
             response = _http_response(result)
             outputs_out = self._outputs(signature, outputs)
@@ -124,7 +125,7 @@ class Invocations:
             argument = _decode_trigger(signature.trigger["type"], data)
         except Exception as error:
             raise describe(error) from error
-        result, outputs = await self._call(signature, argument, client)
+        result, outputs = await self._call(signature, argument, client, data.get("inputs", {}))
         try:
             if signature.returned is not None and result is not None:
                 outputs = {**outputs, "$return": result}
@@ -132,12 +133,16 @@ class Invocations:
         except Exception as error:
             raise describe(error) from error
 
-    async def _call(self, signature: Signature, argument: Any, client: str | None) -> tuple[Any, dict[str, Any]]:
+    async def _call(
+        self, signature: Signature, argument: Any, client: str | None, inputs: dict[str, Any] | None = None
+    ) -> tuple[Any, dict[str, Any]]:
         invocation_id = str(uuid.uuid4())
         arguments: dict[str, Any] = {signature.trigger["name"]: argument}
         for binding in signature.bindings:
             if binding["type"] == "durableClient":
                 arguments[binding["name"]] = client
+            elif inputs and binding["name"] in inputs:
+                arguments[binding["name"]] = _decode_input(binding["type"], inputs[binding["name"]])
         outs = {name: OutValue() for name in signature.outputs}
         arguments.update(outs)
         if signature.wants_context:
@@ -219,6 +224,14 @@ def _decode_trigger(kind: str, data: dict[str, Any]) -> Any:
     converter = converter_of(kind)
     datum = _datum(data)
     return datum.value if converter is None else converter.decode(datum, trigger_metadata=metadata)
+
+
+def _decode_input(kind: str, part: dict[str, Any] | None) -> Any:
+    """An input binding's argument: what azure-functions makes of it, or its plain text or bytes; None: nothing."""
+    converter = converter_of(kind)
+    if part is None:
+        return None
+    return _datum(part).value if converter is None else converter.decode(_datum(part), trigger_metadata={})
 
 
 def _datum(part: dict[str, Any]) -> Datum:
