@@ -11,6 +11,7 @@ from typing import Any
 
 from lab.drills.client import Answer
 from lab.drills.ground_truth import EventFate, Fate
+from lab.drills.workload import PREFIX
 from taskhub.accounts import Account, Entity, Query, Where
 from taskhub.instances import RUNNING_STATES, TERMINAL_STATES
 from taskhub.layout import HubNames, unescape_key
@@ -40,7 +41,7 @@ class Outcome:
 
 async def look(account: Account, names: HubNames, instance_ids: Iterable[str]) -> dict[str, Seen]:
     """What the tables hold of each instance."""
-    prefix = Query([Where("PartitionKey", "ge", "drill-"), Where("PartitionKey", "lt", "drill.")])
+    prefix = Query([Where("PartitionKey", "ge", PREFIX), Where("PartitionKey", "lt", PREFIX + "\x7f")])
     rows = {_id(row.entity): row.entity async for row in account.tables.rows(names.instances, prefix)}
     begun: set[str] = set()
     ends: dict[str, Entity] = {}

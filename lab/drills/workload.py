@@ -12,6 +12,7 @@ from typing import Any, Literal
 Action = Literal["start", "raise"]
 Way = Literal["starter", "kept URL", "SendExternalEvent"]
 
+PREFIX = "drill-"  # of the instances' ids
 RAISED_SHARE = 0.6  # of the instances: their client raises the event some time after the start
 SHORTEST_WAIT = 0.3  # seconds between a start and its event
 REQUESTS_PER_SECOND = 70.0  # of real time; what a small machine takes
@@ -57,7 +58,7 @@ def plan(instances: int, lag: float, seed: int) -> Workload:
     loss = round(max(SHORTEST_WORK, LAGS_OF_WORK * lag, instances * (1 + RAISED_SHARE) / REQUESTS_PER_SECOND), 1)
     requests = []
     for number in range(1, instances + 1):
-        instance_id = f"drill-{number:04d}"
+        instance_id = f"{PREFIX}{number:04d}"
         started = round(loss * chance.random(), 3)
         requests.append(Request(started, instance_id, "start", "starter"))
         raised = round(started + SHORTEST_WAIT + chance.expovariate(4 / loss), 3)
