@@ -72,10 +72,11 @@ class Server:
 
     async def start(self) -> None:
         """Listens. PortTaken."""
-        runner = web.ServerRunner(web.Server(self._handle, request_factory=_request_of_any_size), access_log=None)
+        server = web.Server(self._handle, request_factory=_request_of_any_size, access_log=None)
+        runner = web.ServerRunner(server, shutdown_timeout=GRACE_SECONDS)
         await runner.setup()
         try:
-            await web.TCPSite(runner, "127.0.0.1", self.port, shutdown_timeout=GRACE_SECONDS).start()
+            await web.TCPSite(runner, "127.0.0.1", self.port).start()
         except OSError as error:
             await runner.cleanup()
             if error.errno in (errno.EADDRINUSE, errno.EACCES):
@@ -85,7 +86,7 @@ class Server:
         self.port = self.port or runner.addresses[0][1]
         self._compose()
         try:  # browsers may take localhost for ::1
-            await web.TCPSite(runner, "::1", self.port, shutdown_timeout=GRACE_SECONDS).start()
+            await web.TCPSite(runner, "::1", self.port).start()
         except OSError:
             pass
 

@@ -17,8 +17,8 @@ INDEX = FunctionIndex([
     function("charge", "activityTrigger", "charge"),
     function("weigh_parcel", "activityTrigger", "Weigh"),
     function("counter_entity", "entityTrigger", "Counter"),
-    function("nightly", "timerTrigger"),
-    function("hub", "eventHubTrigger"),
+    function("meter", "eventHubTrigger"),
+    function("orders", "serviceBusTrigger"),
 ])  # fmt: skip
 
 
@@ -39,7 +39,7 @@ def test_each_trigger_has_its_own_names() -> None:
 
 
 def test_triggers_not_run_here_are_listed() -> None:
-    assert [info.name for info in INDEX.not_run] == ["nightly", "hub"]
+    assert [info.name for info in INDEX.not_run] == ["meter", "orders"]
 
 
 def test_an_unknown_name_gets_the_extensions_text_with_those_known() -> None:

@@ -1,4 +1,4 @@
-"""An app whose modules are called as the host's are, with settings read at import and a folder of its own on the path."""
+"""An app whose modules are called as the host's are, with settings read at import and a folder on the path."""
 
 from __future__ import annotations
 
