@@ -9,6 +9,7 @@ import sys
 COMMANDS = {
     "host": ("lab.host_command", "run an app on this machine, HTTP functions and Durable orchestrations"),
     "drill": ("lab.drills.command", "lose a region in the middle of work and account for every request"),
+    "simulate": ("lab.simulate", "play a thousand failovers with their recovery in virtual time"),
 }
 
 
