@@ -9,7 +9,7 @@ from collections.abc import Awaitable, Callable
 from datetime import timedelta
 from typing import Any
 
-from lab.deliveries import Deliveries, Delivery
+from lab.deliveries import TROUBLE_SECONDS, Deliveries, Delivery
 from lab.function_index import FunctionIndex
 from lab.http_calls import HttpCallFailed
 from lab.shim import HTTP_ACTIVITY
@@ -66,7 +66,7 @@ class Activities:
                 found = await self.deliveries.take(queue, min(free, MAX_GET), self.visibility)
             except AccountError as error:
                 log.warning("%s cannot be read: %s", queue, error)
-                await asyncio.sleep(polling)
+                await asyncio.sleep(min(polling, TROUBLE_SECONDS))
                 continue
             for delivery in found:
                 task = asyncio.create_task(self._run(delivery))

@@ -17,6 +17,7 @@ from taskhub.messages import TaskMessage
 log = logging.getLogger("lab.hub")
 MAX_PUT_BACK_SECONDS = 600
 POISON_DEQUEUES = 10
+TROUBLE_SECONDS = 5.0  # until a queue that could not be read is tried again
 
 
 @dataclass(eq=False)

@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 
-from lab.deliveries import POISON_DEQUEUES, Deliveries, Delivery
+from lab.deliveries import POISON_DEQUEUES, TROUBLE_SECONDS, Deliveries, Delivery
 from lab.entities import Entities
 from lab.episodes import Episodes, Kept, Turn
 from lab.runtime_state import Execution, new_execution_id, row_columns
@@ -57,7 +57,7 @@ class Session:
 
 def _may_be_parted(batch: Sequence[Delivery], error: Exception) -> bool:
     """Whether a failed batch is worth another try, message by message: none of them needs a start beside it."""
-    is_their_fault = not isinstance(error, (Undecodable, WorkerGone))
+    is_their_fault = not isinstance(error, WorkerGone)
     return is_their_fault and len(batch) > 1 and all(item.task.kind != messages.EXECUTION_STARTED for item in batch)
 
 
@@ -100,7 +100,7 @@ class Orchestrations:
                 found = await self.deliveries.take(queue, MAX_GET, self.visibility)
             except AccountError as error:
                 log.warning("%s cannot be read: %s", queue, error)
-                await asyncio.sleep(polling)
+                await asyncio.sleep(min(polling, TROUBLE_SECONDS))
                 continue
             for delivery in found:
                 self.deliver(delivery)
@@ -176,6 +176,10 @@ class Orchestrations:
         except StaleHistory:
             log.warning("%s is being worked on elsewhere.", session.instance_id)
             await self._put_all_back(batch, "its history was written by somebody else")
+        except Undecodable as error:
+            log.error("%s cannot go on: %s", session.instance_id, error)
+            self._drop_memory(session)
+            await self._put_all_back(batch, str(error))
         except Exception as error:
             # A broken instance must not stop the others: it keeps its messages, and says why each time they return.
             log.exception("An unexpected failure occurred while processing instance %s: %s",

@@ -19,6 +19,7 @@ from taskhub.errors import (
     InvalidOperation,
     NotFound,
     PreconditionFailed,
+    Undecodable,
 )
 from taskhub.instances import RUNNING_STATES, InstanceStatus
 from taskhub.layout import escape_key, unescape_key
@@ -149,7 +150,7 @@ class TaskHubClient:
     ) -> tuple[builtins.list[InstanceStatus], str | None]:
         """One page of instances in the order of their ids, and the token of the next page (None: no more).
 
-        A large input or output whose blob is missing or damaged shows as its address: one damaged instance hides no others.
+        A large input or output whose blob is missing or damaged shows as its address: one instance hides no others.
         ValueError: the token is not one of ours, or `top` is below 1.
         """
         rows, following = await page(

@@ -120,6 +120,8 @@ class TaskHub:
         """What a queue message says. Undecodable: nothing readable; NotFound: its blob is missing."""
         data = messages.from_text(message.text)
         if blob := data.get("CompressedBlobName"):
+            if not isinstance(blob, str):
+                raise Undecodable(f"a message names {blob!r} as its blob")
             data = messages.from_json(await self.large.read(blob))
         return messages.parse_envelope(data)
 

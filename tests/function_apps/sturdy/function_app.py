@@ -1,0 +1,66 @@
+"""Orchestrations for damaged storage, very long histories and very large values."""
+
+import os
+
+import azure.durable_functions as df
+import azure.functions as func
+
+app = df.DFApp(http_auth_level=func.AuthLevel.ANONYMOUS)
+
+
+@app.route(route="start/{name}/{id?}", methods=["POST", "PUT"])
+@app.durable_client_input(client_name="client")
+async def start(req: func.HttpRequest, client):
+    instance_id = await client.start_new(req.route_params["name"], req.route_params.get("id"), req.get_body().decode())
+    return client.create_check_status_response(req, instance_id)
+
+
+@app.route(route="mirror/{*rest}")
+def mirror(req: func.HttpRequest):
+    return func.HttpResponse(req.get_body(), headers={"x-rest": str(len(req.route_params.get("rest") or ""))})
+
+
+@app.orchestration_trigger(context_name="context")
+def plain(context):
+    return context.get_input()
+
+
+@app.orchestration_trigger(context_name="context")
+def greet(context):
+    return (yield context.call_activity("hello", "Tokyo"))
+
+
+@app.orchestration_trigger(context_name="context")
+def wait(context):
+    return (yield context.wait_for_external_event("news"))
+
+
+@app.orchestration_trigger(context_name="context")
+def collect(context):
+    found = []
+    for _ in range(context.get_input()):
+        found.append((yield context.wait_for_external_event("news")))
+    return len(found)
+
+
+@app.orchestration_trigger(context_name="context")
+def carry(context):
+    """The input through an activity, then an event's value, then both out."""
+    echoed = yield context.call_activity("echo", context.get_input())
+    told = yield context.wait_for_external_event("news")
+    return [echoed, told]
+
+
+@app.orchestration_trigger(context_name="context")
+def kill_the_worker(context):
+    os._exit(3)
+
+
+@app.activity_trigger(input_name="name")
+def hello(name: str) -> str:
+    return f"Hello {name}!"
+
+
+@app.activity_trigger(input_name="value")
+def echo(value: str) -> str:
+    return value

@@ -1,0 +1,415 @@
+"""Damaged storage, messages that always fail and sizes beyond the ordinary: one instance suffers, the host goes on."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import asynccontextmanager
+from dataclasses import replace
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from lab.engine import Engine, Identity
+from lab.function_index import FunctionIndex
+from lab.host_json import DurableSettings
+from lab.virtual_time import VirtualClock, run
+from lab.worker.local import LocalWorker
+from taskhub import messages
+from taskhub.accounts import Account, QueueMessage, Write, open_account
+from taskhub.client import StatusQuery, TaskHubClient
+from taskhub.errors import AccountUnreachable, NotFound, Undecodable
+from taskhub.instances import InstanceStatus
+from taskhub.messages import TaskMessage
+
+APP = Path(__file__).resolve().parent.parent / "function_apps" / "sturdy"
+# The SDK says once per process that it would like types in annotations.
+pytestmark = pytest.mark.filterwarnings("ignore:azure.functions df_loads:DeprecationWarning")
+WEEK = timedelta(days=7)
+SETTINGS = DurableSettings(
+    hub="Sturdy", partition_count=1, control_queue_visibility=WEEK, work_item_queue_visibility=WEEK
+)
+CONTROL, WORK = "sturdy-control-00", "sturdy-workitems"
+
+
+class Bench:
+    """An engine on an account in memory, in virtual time, and the client that tests use."""
+
+    def __init__(self, account: Account, engine: Engine) -> None:
+        self.account = account
+        self.engine = engine
+        self.hub = engine.hub
+        self.client = TaskHubClient(engine.hub)
+
+    async def start(self, name: str, instance_id: str, data: Any = None) -> None:
+        await self.client.start(name, instance_id, json.dumps(json.dumps(data)))
+
+    async def status(self, instance_id: str) -> InstanceStatus:
+        status = await self.client.status(instance_id)
+        assert status is not None
+        return status
+
+    async def ended(self, instance_id: str) -> str:
+        """The status an instance ends with; the last one when it does not within ten minutes."""
+        for _ in range(600):
+            status = await self.status(instance_id)
+            if status.is_terminal:
+                break
+            await asyncio.sleep(1)
+        return status.runtime_status
+
+    async def is_waiting(self, instance_id: str) -> None:
+        while (await self.status(instance_id)).runtime_status == "Pending":
+            await asyncio.sleep(0.1)
+
+    async def goes_on(self) -> None:
+        """The host still works: another instance runs through."""
+        await self.start("greet", "healthy")
+        assert await self.ended("healthy") == "Completed", (await self.status("healthy")).output
+        assert not self.engine.failed.is_set()
+
+    async def damage(self, instance_id: str, row: str, **columns: Any) -> None:
+        """Overwrites columns of a history row and makes the engine read it anew."""
+        entity = {"PartitionKey": instance_id, "RowKey": row, **columns}
+        await self.account.tables.write(self.hub.names.history, Write("update", entity, "merge"))
+        self.engine.orchestrations.forget({CONTROL})
+
+
+Scenario = Callable[[Bench], Awaitable[None]]
+Play = Callable[..., None]
+
+
+@pytest.fixture(scope="module")
+def worker() -> Iterator[LocalWorker]:
+    worker = LocalWorker(APP)
+    yield worker
+    asyncio.run(worker.close())
+
+
+@pytest.fixture
+def play(worker: LocalWorker) -> Play:
+    """Plays a scenario with an engine at work, in virtual time."""
+
+    def begin(scenario: Scenario, **durable: Any) -> None:
+        async def main(clock: VirtualClock) -> None:
+            async with _bench(worker, clock, replace(SETTINGS, **durable)) as bench:
+                await scenario(bench)
+
+        run(main)
+
+    return begin
+
+
+async def _no_http(_: str) -> str:
+    raise OSError("there is no network here")
+
+
+@asynccontextmanager
+async def _bench(worker: LocalWorker, clock: VirtualClock, durable: DurableSettings) -> AsyncIterator[Bench]:
+    account = await open_account(":memory:", clock)
+    engine = Engine(
+        account, durable, worker, FunctionIndex(worker.functions), clock, Identity("sturdy"), 30, lambda _: None,
+        _no_http, alone=True,
+    )  # fmt: skip
+    await engine.start()
+    try:
+        yield Bench(account, engine)
+    finally:
+        await engine.stop()
+        await account.close()
+
+
+# messages that always fail
+
+
+def test_a_message_that_always_fails_comes_back_ever_later_and_is_counted(
+    play: Play, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def scenario(bench: Bench) -> None:
+        await bench.start("wait", "damaged")
+        await bench.is_waiting("damaged")
+        await bench.damage("damaged", "0000000000000001", EventType="NoSuchEvent")
+        await bench.client.raise_event("damaged", "news", "1")
+        await asyncio.sleep(3600)
+        [text] = bench.engine.deliveries.poison.values()
+        assert "damaged: EventRaised" in text and "NoSuchEvent" in text
+        await bench.goes_on()
+        assert (await bench.status("damaged")).runtime_status == "Running"
+        assert await bench.account.queues.count(CONTROL) == 1  # nothing is lost
+
+    with caplog.at_level(logging.DEBUG, "lab"):
+        play(scenario)
+    told = [record.args for record in caplog.records if "is put back for" in record.msg]
+    assert [args[2] for args in told if isinstance(args, tuple)][:10] == [2, 4, 8, 16, 32, 64, 128, 256, 512, 600]
+
+
+def test_a_repaired_instance_takes_up_its_messages_again(play: Play) -> None:
+    async def scenario(bench: Bench) -> None:
+        await bench.start("wait", "repaired")
+        await bench.is_waiting("repaired")
+        await bench.damage("repaired", "0000000000000001", EventType="NoSuchEvent")
+        await bench.client.raise_event("repaired", "news", "1")
+        await asyncio.sleep(2000)
+        assert bench.engine.deliveries.poison
+        await bench.damage("repaired", "0000000000000001", EventType="ExecutionStarted")
+        assert await bench.ended("repaired") == "Completed"
+        assert bench.engine.deliveries.poison == {}
+
+    play(scenario)
+
+
+def test_one_bad_message_does_not_hold_back_the_others_of_its_instance(play: Play) -> None:
+    async def scenario(bench: Bench) -> None:
+        await bench.start("collect", "mixed", 3)
+        await bench.is_waiting("mixed")
+        bad = messages.event(messages.EVENT_RAISED, bench.hub.clock.now(), Name={"not": "a text"}, Input="1")
+        put = [bench.client.raise_event("mixed", "news", str(n)) for n in range(3)]
+        await asyncio.gather(bench.hub.send(TaskMessage(bad, "mixed", None)), *put)
+        assert await bench.ended("mixed") == "Completed"
+
+    play(scenario)
+
+
+# damaged messages
+
+DEEP = "[" * 30_000
+UNREADABLE = {
+    "no JSON": "this is no JSON",
+    "no base64": "!!!!",
+    "nothing": "",
+    "a list": "[]",
+    "a number": "7",
+    "an empty object": "{}",
+    "deeply nested": DEEP,
+    "deeply nested in an object": '{"a":' + DEEP,
+    "no event": '{"TaskMessage":{}}',
+    "an event of a wrong kind": '{"TaskMessage":{"Event":7,"OrchestrationInstance":{"InstanceId":"x"}}}',
+    "an event that is a list": '{"TaskMessage":{"Event":["$type"],"OrchestrationInstance":{"InstanceId":"x"}}}',
+    "a kind that is an object": '{"TaskMessage":{"Event":{"$type":{},"EventType":{},"Timestamp":"x"}}}',
+    "a blob that is missing": '{"CompressedBlobName":"x/missing.json.gz"}',
+    "a blob with a name of a wrong kind": '{"CompressedBlobName":{"a":1}}',
+    "a blob with a forbidden name": '{"CompressedBlobName":"../../../etc/passwd"}',
+    "a blob that is damaged": '{"CompressedBlobName":"damaged.gz"}',
+    "a blob that is cut": '{"CompressedBlobName":"cut.gz"}',
+    "a blob without an envelope": '{"CompressedBlobName":"other.json"}',
+}
+
+
+@pytest.mark.parametrize("queue", [CONTROL, WORK])
+def test_unreadable_messages_stay_in_their_queue_and_the_host_goes_on(play: Play, queue: str) -> None:
+    async def scenario(bench: Bench) -> None:
+        blobs, container = bench.account.blobs, bench.hub.names.large_messages
+        await bench.hub.large.write("whole.gz", b"{}" * 1000)
+        whole = await blobs.get(container, "whole.gz")
+        await blobs.put(container, "cut.gz", whole[: len(whole) // 2])
+        await blobs.put(container, "damaged.gz", whole[:12] + bytes(len(whole) - 12))
+        await blobs.put(container, "other.json", b'{"a": 1}')
+        for text in UNREADABLE.values():
+            await bench.account.queues.put(queue, text)
+        await bench.goes_on()
+        await asyncio.sleep(3600)
+        assert await bench.account.queues.count(queue) == len(UNREADABLE)
+        assert len(bench.engine.deliveries.poison) == len(UNREADABLE)
+        assert bench.engine.deliveries.count == 0
+
+    play(scenario)
+
+
+EVENT: dict[str, Any] = {"$type": "DurableTask.Core.History.EventRaisedEvent", "EventType": 15, "EventId": -1,
+                         "IsPlayed": False, "Timestamp": "2026-01-05T09:00:00Z"}  # fmt: skip
+STRANGE: dict[str, dict[str, Any]] = {
+    "an event without a name": EVENT,
+    "an event with a name of a wrong kind": {**EVENT, "Name": [1]},
+    "an event at no time": {**EVENT, "Name": "news", "Input": "1", "Timestamp": "yesterday"},
+    "a result of nothing": {**EVENT, "$type": "DurableTask.Core.History.TaskCompletedEvent", "EventType": 5},
+    "a result of a wrong kind": {**EVENT, "EventType": 5, "TaskScheduledId": {"a": 1}},
+    "a result of a number there is not": {**EVENT, "EventType": 5, "TaskScheduledId": 99, "Result": "1"},
+    "a timer without a number": {**EVENT, "EventType": 11},
+    "an activity for the control queue": {**EVENT, "EventType": 4, "Name": "hello"},
+    "a kind that arrives nowhere": {**EVENT, "EventType": 17},
+    "a start without an instance": {**EVENT, "EventType": 0, "Name": "plain", "Input": None},
+}
+
+
+@pytest.mark.parametrize("kind", STRANGE)
+def test_a_strange_message_for_an_instance_stops_no_other(play: Play, kind: str) -> None:
+    async def scenario(bench: Bench) -> None:
+        for target in ("waiting", "@entity@key", "nowhere", ""):
+            if target == "waiting":
+                await bench.start("wait", target)
+                await bench.is_waiting(target)
+            envelope = {
+                "$type": "DurableTask.AzureStorage.MessageData",
+                "TaskMessage": {"Event": STRANGE[kind], "OrchestrationInstance": {"InstanceId": target}},
+            }
+            for queue in (CONTROL, WORK):
+                await bench.account.queues.put(queue, json.dumps(envelope))
+        await bench.goes_on()
+        await asyncio.sleep(3600)
+        assert not bench.engine.failed.is_set()
+        assert bench.engine.deliveries.count == 0
+
+    play(scenario)
+
+
+def test_more_instances_with_a_missing_blob_than_the_buffer_holds_do_not_stop_the_others(play: Play) -> None:
+    """The platform's worker halts here: forty such messages fill a buffer of thirty-two for ever."""
+
+    async def scenario(bench: Bench) -> None:
+        large = "x" * 70_000
+        for number in range(40):
+            await bench.start("wait", f"torn-{number}", large)
+        for number in range(40):
+            await bench.is_waiting(f"torn-{number}")
+        await bench.account.blobs.drop(bench.hub.names.large_messages)
+        bench.engine.orchestrations.forget({CONTROL})
+        for number in range(40):
+            await bench.client.raise_event(f"torn-{number}", "news", "1")
+        await bench.goes_on()
+        assert await bench.account.queues.count(CONTROL) == 40
+
+    play(scenario, control_queue_buffer_threshold=32)
+
+
+def test_more_messages_with_a_missing_blob_than_the_buffer_holds_do_not_stop_the_others(play: Play) -> None:
+    async def scenario(bench: Bench) -> None:
+        wrapper = messages.to_json(messages.wrapper("gone/message.json.gz"))
+        for _ in range(40):
+            await bench.account.queues.put(CONTROL, messages.to_text(wrapper, "base64"))
+        await bench.goes_on()
+
+    play(scenario, control_queue_buffer_threshold=32)
+
+
+def test_a_blob_that_cannot_be_read_now_keeps_no_other_message_in_hand(play: Play) -> None:
+    async def scenario(bench: Bench) -> None:
+        read, failed = bench.hub.large.read, []
+
+        async def unreachable(name: str) -> bytes:
+            if not failed:
+                failed.append(name)
+                raise AccountUnreachable("the account is gone for a moment")
+            return await read(name)
+
+        bench.hub.large.read = unreachable  # type: ignore[method-assign]
+        starts = [bench.start("plain", "large", "x" * 70_000), *(bench.start("plain", f"p{n}", n) for n in range(20))]
+        await asyncio.gather(*starts)
+        assert {await bench.ended(f"p{n}") for n in range(20)} == {"Completed"}
+        assert failed
+        assert await bench.ended("large") == "Completed"
+
+    play(scenario, control_queue_visibility=timedelta(seconds=10))
+
+
+def test_a_queue_that_somebody_deleted_does_not_end_the_host(play: Play) -> None:
+    async def scenario(bench: Bench) -> None:
+        queues, failed = bench.account.queues, []
+        get = queues.get
+
+        async def gone(queue: str, count: int, visibility: timedelta) -> list[QueueMessage]:
+            if len(failed) < 3:
+                failed.append(queue)
+                raise NotFound(f"there is no queue {queue}")
+            return await get(queue, count, visibility)
+
+        queues.get = gone  # type: ignore[method-assign]
+        await bench.goes_on()
+        assert len(failed) == 3
+
+    play(scenario)
+
+
+# damaged rows and blobs
+
+ROWS: dict[str, dict[str, Any]] = {
+    "an unknown kind of event": {"EventType": "Nonsense"},
+    "a kind of event that is a number": {"EventType": 15},
+    "no time": {"_Timestamp": "yesterday"},
+    "a name of a wrong kind": {"Name": 7},
+    "an input in a blob that is missing": {"InputBlobName": "nowhere.gz"},
+    "an input in a blob with an empty name": {"InputBlobName": ""},
+    "an instance that is no object": {"OrchestrationInstance": "[["},
+    "another execution": {"ExecutionId": "somebody else's"},
+}
+
+
+@pytest.mark.parametrize("kind", ROWS)
+def test_a_damaged_history_row_concerns_its_own_instance_only(play: Play, kind: str) -> None:
+    async def scenario(bench: Bench) -> None:
+        await bench.start("wait", "damaged")
+        await bench.start("wait", "whole")
+        for name in ("damaged", "whole"):
+            await bench.is_waiting(name)
+        await bench.damage("damaged", "0000000000000001", **ROWS[kind])
+        for name in ("damaged", "whole"):
+            await bench.client.raise_event(name, "news", "1")
+        assert await bench.ended("whole") == "Completed"
+        await bench.goes_on()
+        assert (await bench.status("damaged")).instance_id == "damaged"
+
+    play(scenario)
+
+
+def test_a_sentinel_that_is_missing_or_damaged_concerns_its_own_instance_only(play: Play) -> None:
+    async def scenario(bench: Bench) -> None:
+        for name in ("no sentinel", "bad sentinel"):
+            await bench.start("wait", name)
+            await bench.is_waiting(name)
+        key = {"PartitionKey": "no sentinel", "RowKey": "sentinel"}
+        await bench.account.tables.write(bench.hub.names.history, Write("delete", key))
+        await bench.damage("bad sentinel", "sentinel", ExecutionId=7, IsCheckpointComplete="perhaps")
+        for name in ("no sentinel", "bad sentinel"):
+            await bench.client.raise_event(name, "news", "1")
+        await bench.goes_on()
+
+    play(scenario)
+
+
+STATUS_ROWS: dict[str, dict[str, Any]] = {
+    "a status of a wrong kind": {"RuntimeStatus": 7},
+    "an unknown status": {"RuntimeStatus": "Dreaming"},
+    "times of a wrong kind": {"CreatedTime": "yesterday", "LastUpdatedTime": 3},
+    "an input that is a number": {"Input": 7},
+    "an output that is no JSON": {"Output": "{{{"},
+    "a custom status that is no JSON": {"CustomStatus": "[[["},
+    "a generation of a wrong kind": {"Generation": "many"},
+    "a name of a wrong kind": {"Name": 7},
+    "an execution of a wrong kind": {"ExecutionId": True},
+}
+
+
+@pytest.mark.parametrize("kind", STATUS_ROWS)
+def test_a_damaged_instances_row_hides_no_other(play: Play, kind: str) -> None:
+    async def scenario(bench: Bench) -> None:
+        await bench.start("wait", "damaged")
+        await bench.is_waiting("damaged")
+        await bench.hub.merge_row("damaged", STATUS_ROWS[kind])
+        await bench.start("wait", "whole")
+        await bench.is_waiting("whole")
+        found, _ = await bench.client.list(StatusQuery())
+        assert {"damaged", "whole"} <= {status.instance_id for status in found}
+        await bench.client.raise_event("damaged", "news", "1")
+        await bench.goes_on()
+
+    play(scenario)
+
+
+def test_a_damaged_blob_of_a_status_is_an_error_for_that_instance_and_shown_as_its_address_in_lists(
+    play: Play,
+) -> None:
+    async def scenario(bench: Bench) -> None:
+        await bench.start("plain", "damaged", "x" * 70_000)
+        assert await bench.ended("damaged") == "Completed"
+        blobs, container = bench.account.blobs, bench.hub.names.large_messages
+        async for blob in blobs.list(container, "damaged/"):
+            await blobs.put(container, blob.name, b"\x1f\x8b" + bytes(40))
+        with pytest.raises(Undecodable, match="damaged"):
+            await bench.client.status("damaged")
+        [listed], _ = await bench.client.list(StatusQuery())
+        assert listed.output is not None and "damaged" in listed.output
+
+    play(scenario)
