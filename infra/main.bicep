@@ -291,7 +291,7 @@ module standbyHubAccess 'modules/storage-access.bicep' = if (fencedRegion != 'se
   }
 }
 
-module primaryJournalAccess 'modules/storage-access.bicep' = if (deployJournal) {
+module primaryJournalAccess 'modules/journal-access.bicep' = if (deployJournal) {
   name: 'journal-access-primary'
   scope: stateGroup
   params: {
@@ -300,7 +300,7 @@ module primaryJournalAccess 'modules/storage-access.bicep' = if (deployJournal) 
   }
 }
 
-module standbyJournalAccess 'modules/storage-access.bicep' = if (deployJournal) {
+module standbyJournalAccess 'modules/journal-access.bicep' = if (deployJournal) {
   name: 'journal-access-standby'
   scope: stateGroup
   params: {

@@ -18,7 +18,7 @@ from infra.checks.syntax import parse, plain_string
 SET_BY_AZD = {"AZURE_ENV_NAME", "AZURE_LOCATION", "AZURE_SUBSCRIPTION_ID", "AZURE_TENANT_ID", "AZURE_PRINCIPAL_ID"}
 ONLY_LOCAL = {"AzureWebJobsStorage", "BLOB_DIRECTORY"}
 VARIABLE = re.compile(r"\$\{(\w+)(?:=[^}]*)?\}")
-QUOTED_NAME = re.compile(r'"((?:AZURE|SERVICE|STORAGE|TASK|JOURNAL|ACTIVE|DEPLOY|FENCED)_[A-Z_]+)"')
+QUOTED_NAME = re.compile(r'"((?:AZURE|SERVICE|STORAGE|TASK|ACTIVE|DEPLOY|FENCED)_[A-Z_]+)"')
 
 
 class Tree:

@@ -105,6 +105,8 @@ var keySettings = clientAuth == 'keys' ? {
 } : {}
 
 var journalSettings = empty(journalAccountName) ? {} : {
+  // The record of who works is kept beside the journal.
+  FENCE_REGION: location
   JOURNAL_STORAGE__accountName: journalAccountName
   JOURNAL_STORAGE__clientId: identityClientId
   JOURNAL_STORAGE__credential: 'managedidentity'

@@ -147,33 +147,19 @@ module vaultEndpoint 'single-endpoint.bicep' = if (clientAuth == 'keys') {
   dependsOn: [hubEndpoints]
 }
 
-// The journal's names live in the same zones as the hub's: another account, so another record.
-module journalTableEndpoint 'single-endpoint.bicep' = if (!empty(journalAccountId)) {
-  name: 'journal-table-endpoint-${regionCode}'
+// The journal's name lives in the same zone as the hub's: another account, so another record.
+module journalEndpoint 'single-endpoint.bicep' = if (!empty(journalAccountId)) {
+  name: 'journal-endpoint-${regionCode}'
   params: {
     location: location
-    name: 'pe-${namePrefix}-journal-table'
-    targetId: journalAccountId
-    groupId: 'table'
-    subnetId: network.outputs.endpointSubnetId
-    zoneId: hubEndpoints.outputs.zoneIds[2]
-    tags: tags
-  }
-  dependsOn: [vaultEndpoint]
-}
-
-module journalBlobEndpoint 'single-endpoint.bicep' = if (!empty(journalAccountId)) {
-  name: 'journal-blob-endpoint-${regionCode}'
-  params: {
-    location: location
-    name: 'pe-${namePrefix}-journal-blob'
+    name: 'pe-${namePrefix}-journal'
     targetId: journalAccountId
     groupId: 'blob'
     subnetId: network.outputs.endpointSubnetId
     zoneId: hubEndpoints.outputs.zoneIds[0]
     tags: tags
   }
-  dependsOn: [journalTableEndpoint]
+  dependsOn: [vaultEndpoint]
 }
 
 module monitoring 'monitoring.bicep' = {
@@ -215,7 +201,7 @@ module app 'function-app.bicep' = {
     tags: tags
   }
   // The host looks for its storage when it starts.
-  dependsOn: [hubEndpoints, vaultEndpoint, journalBlobEndpoint]
+  dependsOn: [hubEndpoints, vaultEndpoint, journalEndpoint]
 }
 
 @description('Principal of the region\'s identity.')

@@ -13,7 +13,6 @@ param targetId string
 @allowed([
   'vault'
   'blob'
-  'table'
 ])
 param groupId string
 
