@@ -60,7 +60,7 @@ class Verdict:
     @property
     def needs_repair(self) -> bool:
         """Whether the instance or what lies around it should be changed before a host starts."""
-        return self.kind in ("stuck", "damaged", "lost", "orphan") or self.outcome not in ("fine", "undecided") or any(
+        return self.rule == "result-in-row" or self.kind in ("stuck", "damaged", "lost", "orphan") or self.outcome not in ("fine", "undecided") or any(
             finding.surplus or finding.missing for finding in self.findings
         )  # fmt: skip
 
@@ -267,12 +267,13 @@ def _suspended(f: Facts) -> Judgement | None:
 
 
 def _result_in_row(f: Facts) -> Judgement | None:
+    """The row is written after the history, so a terminal row proves an end that this history has not got to."""
     if not f.is_open or not f.row_is_terminal or f.row_is == "older":
         return None
+    why = f"the row says {f.status} and holds the result; the history stops before"
     if awaits.prospect(f) == "ready":
-        return None
-    why = f"the row says {f.status} and holds the result; the history stops before and nothing is queued that ends it"
-    return Judgement("completed", "cosmetic", why)
+        return Judgement("completed", "fine", f"{why}, and would go on to an end of its own")
+    return Judgement("completed", "cosmetic", f"{why}, and nothing is queued that ends it")
 
 
 def _stuck(f: Facts) -> Judgement | None:
@@ -382,11 +383,11 @@ RULES: tuple[Rule, ...] = (
     Rule("result-without-history", "row terminal, no history: the engine has nothing to do", _result_without_history),
     Rule("history-lost", "C5-E, D4: row Running for ever", _history_lost),
     Rule("orphan-messages", "C23: discarded; no row, no history, no start", _orphan),
+    Rule("result-in-row", "C17-L: row Completed over an open history, a zombie", _result_in_row),
     Rule("child-restarts", "a child's start under a new ExecutionId begins again", _child_restarts),
     Rule("event-twice", "C16-L: external events are never deduplicated", _event_twice),
     Rule("terminate-queued", "c22: a queued terminate ends any open history, also a stuck one", _terminates),
     Rule("suspended", "suspended: answers are taken in, nothing goes on", _suspended),
-    Rule("result-in-row", "C17-L: row Completed over an open history, a zombie", _result_in_row),
     Rule("awaited-lost", "C5-L, C10-L, C12-L, C14-L, S1, S3, S5: silent, for ever", _stuck),
     Rule("waits-for-stuck-child", "a child that is stuck never reports", _blocked),
     Rule("not-all-seen", "invisible messages: no conclusion", _unsure),

@@ -84,6 +84,8 @@ def foretold(state: cuts.PrefixState, replay: Replayed | None = None) -> str:
     if facts.end_event is not None:
         return "completed"
     if facts.is_open:
+        if verdict.rule == "result-in-row":  # fine: the engine would come to the same end
+            return "completed" if verdict.outcome == "fine" else "open"
         return "completed" if verdict.kind in ("goes-on", "repeats", "waiting", "lost") else "open"
     return "completed" if verdict.rule in ("start-queued", "start-repeats") else "none"
 

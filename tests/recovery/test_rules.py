@@ -85,7 +85,7 @@ def test_every_rule_decides_some_state_or_is_tested_by_name():
     decided |= {rules.judge(f).rule for state in cuts.prefix_states() for f in cuts.facts(state.cut).values()}
     elsewhere = {
         "unreadable-row", "blob-of-history-missing", "blob-of-start-missing", "code-contradicts-history",
-        "restart-queued", "child-restarts", "suspended", "waits-for-stuck-child", "not-all-seen",
+        "restart-queued", "child-restarts", "suspended", "waits-for-stuck-child", "not-all-seen", "partly-lost",
     }  # fmt: skip
     assert {rule.name for rule in rules.RULES} - decided == elsewhere
 
@@ -182,3 +182,17 @@ def test_a_message_in_another_control_queue_than_its_instances_is_named():
     (event,) = facts.instance.messages
     facts = replace(facts, instance=replace(facts.instance, messages=(replace(event, is_misplaced=True),)))
     assert "wrong-queue" in {finding.name for finding in rules.judge(facts).findings}
+
+
+def test_a_race_that_moves_without_its_lost_timer_goes_on_but_the_timer_is_missed():
+    facts = one("c17Lev")
+    running = replace(facts, instance=replace(facts.instance, row={**facts.row, "RuntimeStatus": "Running"}))
+    verdict = rules.judge(replace(running, replayed=load_app(GOLDEN).replay(running)))
+    assert (verdict.kind, verdict.rule, verdict.outcome) == ("lost", "partly-lost", "fine")
+
+
+def test_a_row_that_holds_the_result_is_believed_even_when_something_queued_would_go_another_way():
+    facts = one("c17L")
+    fired = message(m.TIMER_FIRED, "c17L", facts.execution, TimerId=1, FireAt="2026-11-21T09:49:49Z")
+    verdict = rules.judge(with_messages(facts, fired))
+    assert (verdict.kind, verdict.rule, verdict.needs_repair) == ("completed", "result-in-row", True)
