@@ -161,7 +161,7 @@ def device_watch(context: df.DurableOrchestrationContext) -> Steps:
         elif isinstance(event, dict) and event.get("id") not in told:
             told = [*told, event.get("id")][-IDS_KEPT:]
             yield from _tell(context, inbox, state, f"alarm-{event.get('id')}", str(event.get("alarm")))
-    context.continue_as_new({**state, "told": told, "silent_since": silent_since, "unread": inbox.left_over()})
+    context.continue_as_new({**state, "told": told, "silent_since": silent_since, "unread": (yield from inbox.carry())})
     return None
 
 

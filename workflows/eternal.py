@@ -51,7 +51,7 @@ def eternal(context: df.DurableOrchestrationContext) -> Steps:
     done = {"batches": number if items else number - 1, "items": state.get("items", 0) + len(items)}
     if stopped:
         return done
-    context.continue_as_new({**state, **done, "ids": ids, "unread": inbox.left_over()})
+    context.continue_as_new({**state, **done, "ids": ids, "unread": (yield from inbox.carry())})
     return None
 
 

@@ -124,7 +124,7 @@ def monitor(context: df.DurableOrchestrationContext) -> Steps:
     wake = min(context.current_utc_datetime + timedelta(seconds=pause), deadline)
     if (yield from inbox.next(wake)) is not TIME_OVER:
         return {"status": "stopped", "checks": checked, "last": seen["detail"]}
-    progress = {"deadline": iso(deadline), "checks": checked, "unread": inbox.left_over()}
+    progress = {"deadline": iso(deadline), "checks": checked, "unread": (yield from inbox.carry())}
     context.continue_as_new({**state, **progress})
     return None
 

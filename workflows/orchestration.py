@@ -16,6 +16,10 @@ Steps: TypeAlias = Generator[Any, Any, Any]
 # stay Running until the leg ends. Waiting in shorter turns of our own keeps every timer cancellable.
 LONGEST_TIMER = timedelta(days=5)
 
+# How long the timer runs that only serves to be cancelled; long enough to be rarely fired, short enough not to lie in
+# the queue for days.
+RELEASE_TIMER = timedelta(minutes=15)
+
 # What an inbox answers when no event came in time; an event's data can be any JSON, null included.
 TIME_OVER: Any = object()
 
@@ -40,12 +44,6 @@ def failure_reason(error: Exception) -> str:
     return text.split(" failed:  ", 1)[-1]
 
 
-def stop_timer(timer: Any) -> None:
-    """Cancels a timer that lost its race; an open one would keep the instance Running until it fires."""
-    if not timer.is_completed:
-        timer.cancel()
-
-
 def iso(moment: datetime) -> str:
     """The moment as text in UTC."""
     return moment.strftime("%Y-%m-%dT%H:%M:%S.%fZ")
@@ -64,33 +62,48 @@ def from_iso(text: str) -> datetime:
 class Inbox:
     """Every event of one name in order, none lost and none twice, on the real extension too.
 
-    The SDK keeps an event that comes while nobody waits in one place per name: the next one overwrites it, and it is
-    handed out again to every later wait. And continue-as-new drops what was not read. So one wait is open whenever
-    the orchestrator pauses (it pauses only through this object), and `left_over` finds what to carry along.
+    Three things there make this more than a call of wait_for_external_event.
+
+    An event that comes while nobody waits is kept by the SDK in one place per name: the next one overwrites it, and
+    every later wait is given it again. So one wait is open whenever the orchestrator pauses; it pauses only through
+    this object.
+
+    The extension awaits what the code yields one after the other, and sees of a compound only the tasks that are new.
+    Code that goes on because an older one ended would leave it waiting for ever. So every compound here has a new
+    timer, and cancelling that releases the extension.
+
+    Thus released, the extension may come to continue-as-new before it has seen what the code has read, and would hand
+    that on to the next generation again; what came before and was not waited for, it drops. So `carry` first lets it
+    catch up, and then takes along what came until that moment and was not read.
     """
 
     def __init__(self, context: df.DurableOrchestrationContext, name: str, carried: list[Any] | None = None) -> None:
         self._context = context
         self._name = name
-        self._read = 0
         self._waiting: deque[Any] = deque(carried or [])
+        self._next_row = 0
         self._open = context.wait_for_external_event(name)
-
-    def _collect(self) -> None:
-        if self._open.is_completed:
-            self._read += 1
-            self._waiting.append(event_data(self._open.result))
-            self._open = self._context.wait_for_external_event(self._name)
 
     def has_news(self) -> bool:
         """Whether something has come that was not read yet."""
         return bool(self._waiting)
 
+    def carry(self) -> Steps:
+        """What the inbox of the next generation has to be given; continue-as-new must follow at once."""
+        barrier = self._context.create_timer(self._context.current_utc_datetime)
+        yield barrier
+        unread = list(self._waiting)
+        for row in self._context.histories[self._next_row :]:
+            if row.event_type == HistoryEventType.TIMER_FIRED and getattr(row, "TimerId", None) == barrier.id:
+                break
+            if self._is_mine(row):
+                unread.append(event_data(json.loads(getattr(row, "Input", None) or "null")))
+        return unread
+
     def during(self, task: Any) -> Steps:
         """Waits for the task and gives its result, or raises its failure; events that come meanwhile are kept."""
         while not task.is_completed:
-            yield self._context.task_any([task, self._open])
-            self._collect()
+            yield from self._turn(self._context.current_utc_datetime + RELEASE_TIMER, task)
         if isinstance(task.result, Exception):
             raise task.result
         return task.result
@@ -100,24 +113,29 @@ class Inbox:
         while not self._waiting:
             if until is None:
                 yield self._open
+                self._collect()
             elif self._context.current_utc_datetime >= until:
                 return TIME_OVER
             else:
-                yield from self._turn(until)
-            self._collect()
+                yield from self._turn(min(until, self._context.current_utc_datetime + LONGEST_TIMER))
         return self._waiting.popleft()
 
-    def _turn(self, until: datetime) -> Steps:
-        timer = self._context.create_timer(min(until, self._context.current_utc_datetime + LONGEST_TIMER))
-        yield self._context.task_any([timer, self._open])
-        stop_timer(timer)
+    def _turn(self, until: datetime, *tasks: Any) -> Steps:
+        timer: Any = self._context.create_timer(until)
+        yield self._context.task_any([*tasks, self._open, timer])
+        if not timer.is_completed:
+            timer.cancel()
+        self._collect()
 
-    def left_over(self) -> list[Any]:
-        """What has come and was not read, for continue-as-new only: after it nothing of this generation is replayed."""
-        arrived = [
-            event.Input
-            for event in self._context.histories
-            if event.event_type == HistoryEventType.EVENT_RAISED and event.Name == self._name
-        ]
-        unread = [event_data(json.loads(text)) if text else None for text in arrived[self._read :]]
-        return [*self._waiting, *unread]
+    def _collect(self) -> None:
+        if not self._open.is_completed:
+            return
+        # One wait being open at all times, events are read in the order of their rows.
+        while not self._is_mine(self._context.histories[self._next_row]):
+            self._next_row += 1
+        self._next_row += 1
+        self._waiting.append(event_data(self._open.result))
+        self._open = self._context.wait_for_external_event(self._name)
+
+    def _is_mine(self, row: Any) -> bool:
+        return bool(row.event_type == HistoryEventType.EVENT_RAISED and row.Name == self._name)

@@ -7,7 +7,7 @@ storage or HTTP, so a test can spend a year in a millisecond and run every activ
 import json
 import warnings
 from collections import Counter, deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta, timezone
 from typing import Any
@@ -57,6 +57,7 @@ class Leaf:
     number: int = -1
     attempt: int = 1
     done: bool = False
+    cancelled: bool = False
 
 
 @dataclass(eq=False)
@@ -74,6 +75,7 @@ class Instance:
     history: list[dict[str, Any]] = field(default_factory=list)
     inbox: deque[tuple[dict[str, Any], Callable[[], None]]] = field(default_factory=deque)
     buffered: list[dict[str, Any]] = field(default_factory=list)
+    arrivals: list[Leaf | dict[str, Any]] = field(default_factory=list)
     next_id: int = 0
     leaves: list[Leaf] = field(default_factory=list)
     ids: dict[int, Leaf] = field(default_factory=dict)
@@ -90,8 +92,8 @@ class World:
     """A hub in memory with a clock of its own.
 
     `replace` gives activities by name another body; `twice` runs each activity and each entity operation a second time
-    and takes that answer, as a redelivery after a failover does. `as_azure` delivers events as the real extension does:
-    at once, whether or not somebody waits, several in one episode, and those unread at continue-as-new are gone.
+    and takes that answer, as a redelivery after a failover does. `as_azure` delivers events as the real extension does,
+    at once, whether or not somebody waits, and hands on at continue-as-new those that it has not seen by then.
     """
 
     def __init__(
@@ -163,7 +165,7 @@ class World:
         self._post(
             instance,
             self._event(11, TimerId=number, FireAt=_text(moment)),
-            (lambda: self._try_again(instance, leaf)) if retried else _nothing,
+            (lambda: self._try_again(instance, leaf)) if retried else (lambda: _done(instance, leaf)),
         )
         return True
 
@@ -183,6 +185,7 @@ class World:
     def _begin(self, instance: Instance) -> None:
         instance.history, instance.next_id = [], 0
         instance.leaves, instance.ids, instance.timers = [], {}, {}
+        instance.arrivals = []
         started = {"OrchestrationInstance": {"InstanceId": instance.id, "ExecutionId": uuid4().hex}}
         event = self._event(0, ParentInstance=None, Name=instance.name, Version="", Input=instance.input, Tags=None)
         instance.inbox.appendleft((event | started, _nothing))
@@ -232,12 +235,11 @@ class World:
         self._apply(instance, answer)
 
     def _take(self, instance: Instance) -> Iterable[dict[str, Any]]:
-        taken = [instance.inbox.popleft()]
-        while self.as_azure and instance.inbox and instance.inbox[0][0]["EventType"] == 15:
-            taken.append(instance.inbox.popleft())
-        for event, on_delivery in taken:
-            on_delivery()
-            yield event
+        event, on_delivery = instance.inbox.popleft()
+        on_delivery()
+        if event["EventType"] == 15:
+            instance.arrivals.append(event)
+        yield event
 
     def _apply(self, instance: Instance, answer: dict[str, Any]) -> None:
         instance.custom_status = answer.get("customStatus")
@@ -248,18 +250,29 @@ class World:
         for leaf, action in zip(instance.leaves, leaves, strict=False):
             if action.get("isCanceled"):
                 instance.timers.pop(leaf.number, None)
+                leaf.cancelled = True
         if "error" in answer:
             self._finish(instance, "Failed", f"Orchestrator function '{instance.name}' failed: {answer['error']}")
             return
         for action in leaves[len(instance.leaves) :]:
             self._schedule(instance, action)
         instance.history.append(self._event(13))
+        self._extension_keeps_up(instance, answer["actions"][0], ended=bool(answer["isDone"]))
         if again:
-            self._continue_as_new(instance, again[0]["input"])
+            self._continue_as_new(instance, answer["actions"][0], again[0]["input"])
         elif answer["isDone"]:
             self._finish(instance, "Completed", answer.get("output"))
         else:
             self._deliver_buffered(instance)
+
+    def _extension_keeps_up(self, instance: Instance, actions: list[dict[str, Any]], ended: bool) -> None:
+        """Code that goes on while the real extension still awaits something would hang there."""
+        extension = Extension(actions, instance)
+        for arrival in instance.arrivals:
+            extension.meets(arrival)
+        last = len(actions) if ended else len(actions) - 1
+        if extension.position < last:
+            raise AssertionError(f"{instance.name} went on, the extension awaits {actions[extension.position]}")
 
     def _schedule(self, instance: Instance, action: dict[str, Any]) -> None:
         leaf = Leaf(action)
@@ -285,7 +298,7 @@ class World:
             if not action["isCanceled"]:
                 instance.timers[number] = _moment(action["fireAt"])
         elif kind in (CALL_ENTITY, SIGNAL):
-            self._send_to_entity(instance, number, action, answer=kind == CALL_ENTITY)
+            self._send_to_entity(instance, number, leaf)
 
     def _run_activity(self, instance: Instance, execution: int, number: int, leaf: Leaf) -> None:
         name = leaf.action["functionName"]
@@ -313,7 +326,7 @@ class World:
 
     def _completed(self, instance: Instance, leaf: Leaf, event: dict[str, Any]) -> None:
         failed = "retryOptions" in leaf.action and event["EventType"] in (6, 9)
-        self._post(instance, event, (lambda: self._back_off(instance, leaf)) if failed else _nothing)
+        self._post(instance, event, lambda: self._back_off(instance, leaf) if failed else _done(instance, leaf))
 
     def _back_off(self, instance: Instance, leaf: Leaf) -> None:
         """A timer before the next attempt; the SDK wants one, of no length, after the last attempt too."""
@@ -326,13 +339,15 @@ class World:
 
     def _try_again(self, instance: Instance, leaf: Leaf) -> None:
         if leaf.attempt >= leaf.action["retryOptions"]["maxNumberOfAttempts"]:
+            _done(instance, leaf)
             return
         leaf.attempt += 1
         number, instance.next_id = instance.next_id, instance.next_id + 1
         instance.ids[number] = leaf
         self._dispatch(instance, number, leaf)
 
-    def _send_to_entity(self, instance: Instance, number: int, action: dict[str, Any], answer: bool) -> None:
+    def _send_to_entity(self, instance: Instance, number: int, leaf: Leaf) -> None:
+        action, answer = leaf.action, leaf.action["actionType"] == CALL_ENTITY
         request = str(uuid4())
         sent = json.dumps({"op": action["operation"], "input": json.dumps(action["input"]), "id": request})
         event = self._event(14, InstanceId=action["instanceId"], Name="op", Input=sent)
@@ -344,7 +359,8 @@ class World:
                 self.after_activity(action["operation"], result)
             if answer and not instance.finished:
                 reply = {"result": result["result"]} | ({"exceptionType": "Error"} if result["isError"] else {})
-                self._post(instance, self._event(15, Name=request, Input=json.dumps(reply)), _nothing)
+                event = self._event(15, Name=request, Input=json.dumps(reply))
+                self._post(instance, event, lambda: _done(instance, leaf))
 
         self.work.append(operate)
 
@@ -371,11 +387,24 @@ class World:
         """The real extension lets no instance end while a timer is open: it would stay Running until that fires."""
         assert not instance.timers, f"{instance.name} ended with open timers: {instance.timers}"
 
-    def _continue_as_new(self, instance: Instance, text: str) -> None:
+    def _continue_as_new(self, instance: Instance, actions: list[dict[str, Any]], text: str) -> None:
         self._nothing_open(instance)
+        carried = self._carried(instance, actions) if self.as_azure else []
+        instance.inbox.extendleft((event, _nothing) for event in reversed(carried))
         instance.input = text
         instance.generations += 1
         self._begin(instance)
+
+    def _carried(self, instance: Instance, actions: list[dict[str, Any]]) -> list[dict[str, Any]]:
+        """Events that the extension had not seen when it came to continue-as-new: they go to the next generation."""
+        extension = Extension(actions, instance)
+        carried = []
+        for arrival in instance.arrivals:
+            if extension.position < len(actions) - 1:
+                extension.meets(arrival)
+            elif isinstance(arrival, dict) and "-" not in arrival["Name"]:
+                carried.append({**arrival, "IsPlayed": False})
+        return carried
 
     def _finish(self, instance: Instance, status: str, output: Any) -> None:
         if status == "Completed":
@@ -394,6 +423,73 @@ class World:
 
 def _nothing() -> None:
     """What most messages need done before they are played."""
+
+
+def _done(instance: Instance, leaf: Leaf | None) -> None:
+    if leaf is not None:
+        instance.arrivals.append(leaf)
+
+
+class Extension:
+    """How far the real extension comes with the actions that Python reported, one arrival after the other.
+
+    It begins anew each time, with all actions known. It awaits one top-level action after the other; of a compound it
+    sees only the tasks that were new when it was made; a cancelled timer counts as done from the start. So code may go
+    on where the extension still waits (it hangs there), and the extension may come to continue-as-new before it has
+    seen events that the code has read (it hands them on to the next generation, which reads them again).
+    """
+
+    def __init__(self, actions: list[dict[str, Any]], instance: Instance) -> None:
+        self._actions = actions
+        self._leaves: list[list[Leaf]] = []
+        leaves = iter(instance.leaves)
+        for action in actions:
+            self._leaves.append([next(leaves) for _ in _flatten([action])])
+        self._done: set[Leaf] = set()
+        self._open: list[Leaf] = []
+        self._kept: Counter[str] = Counter()
+        self.position = -1
+        self._advance()
+
+    def meets(self, arrival: Leaf | dict[str, Any]) -> None:
+        """One completion or event comes in."""
+        if isinstance(arrival, Leaf):
+            self._done.add(arrival)
+        else:
+            name = arrival["Name"]
+            waits = [leaf for leaf in self._open if leaf.action["externalEventName"] == name]
+            if waits:
+                self._open.remove(waits[-1])
+                self._done.add(waits[-1])
+            else:
+                self._kept[name] += 1
+        self._advance()
+
+    def _advance(self) -> None:
+        while self.position < len(self._actions) and (self.position < 0 or self._is_satisfied()):
+            self.position += 1
+            if self.position < len(self._actions):
+                self._start(self._leaves[self.position])
+
+    def _start(self, leaves: list[Leaf]) -> None:
+        for leaf in leaves:
+            name = leaf.action.get("externalEventName", "")
+            if leaf.cancelled or leaf.action["actionType"] in (SIGNAL, AGAIN) or self._kept[name]:
+                self._kept[name] -= bool(self._kept[name])
+                self._done.add(leaf)
+            elif leaf.action["actionType"] == WAIT:
+                self._open.append(leaf)
+
+    def _is_satisfied(self) -> bool:
+        leaves = iter(self._leaves[self.position])
+        return _is_satisfied(self._actions[self.position], leaves, self._done)
+
+
+def _is_satisfied(action: dict[str, Any], leaves: Iterator[Leaf], done: set[Leaf]) -> bool:
+    if action["actionType"] not in (ANY, ALL):
+        return next(leaves) in done
+    parts = [_is_satisfied(part, leaves, done) for part in action["compoundActions"]]
+    return not parts or (any(parts) if action["actionType"] == ANY else all(parts))
 
 
 def _flatten(actions: list[dict[str, Any]]) -> Iterable[dict[str, Any]]:

@@ -22,7 +22,7 @@ def slow_reader(context: df.DurableOrchestrationContext) -> Steps:
             return read
         read.append(event)
         yield from inbox.during(context.call_activity("pause", None))
-    context.continue_as_new({"unread": inbox.left_over(), "read": read})
+    context.continue_as_new({"unread": (yield from inbox.carry()), "read": read})
     return None
 
 
