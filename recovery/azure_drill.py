@@ -14,7 +14,7 @@ from typing import Any
 from recovery import failback, reprotect
 from recovery import operator_errors as errors
 from recovery.arm import Response
-from recovery.drill import Drill, StepFailed
+from recovery.drill import Drill, Facts, StepFailed
 from recovery.operator_state import Begun
 from recovery.regions import Region, loss, refusal
 from recovery.session import Session
@@ -45,7 +45,7 @@ class AzureExecutor:
     function_key: str = ""
     name: str = "azure"
     accepted: list[str] = field(default_factory=list)
-    learnt: dict[str, float | int | str | None] = field(default_factory=dict)
+    learnt: Facts = field(default_factory=Facts)
 
     def steps(self) -> Mapping[str, Callable[[], str]]:
         meanings = {
@@ -63,7 +63,7 @@ class AzureExecutor:
         }
         return {name: _failing_as_a_step(step) for name, step in meanings.items()}
 
-    def facts(self) -> Mapping[str, float | int | str | None]:
+    def facts(self) -> Facts:
         return self.learnt
 
     # Gate
@@ -79,7 +79,7 @@ class AzureExecutor:
         reason = refusal(seen, seen.standby, self.drill.planned, False, now)
         if reason or seen.account is None:
             raise StepFailed(reason)
-        self.learnt["last sync time"] = seen.account.last_sync.isoformat() if seen.account.last_sync else None
+        self.learnt.last_sync_time = seen.account.last_sync.isoformat() if seen.account.last_sync else None
         return loss(seen.account, now, self.drill.planned)
 
     # Fault
@@ -150,7 +150,7 @@ class AzureExecutor:
         except StepFailed:
             verdicts = {name: "stuck" if found == "waiting" else found for name, found in verdicts.items()}
         counts = Counter(verdicts.values())
-        self.learnt.update({"accepted": len(self.accepted), **{name: counts[name] for name in sorted(counts)}})
+        self.learnt.verdicts = verdicts
         bad = counts["stuck"] + counts["wrong"] + (counts["lost"] if self.drill.planned else 0)
         seen = ", ".join(f"{count} {name}" for name, count in sorted(counts.items()))
         if bad:

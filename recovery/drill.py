@@ -7,11 +7,12 @@ names mean: one on a geo-replicated pair on this machine, or `azure_drill` on a 
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 
 @dataclass(frozen=True)
@@ -68,6 +69,14 @@ UNPLANNED_FAILOVER = Drill(
 DRILLS = {drill.name: drill for drill in (PLANNED_FAILOVER, UNPLANNED_FAILOVER)}
 
 
+@dataclass
+class Facts:
+    """What the steps of a drill learn: the copy's age before the fault, and each accepted instance's end."""
+
+    last_sync_time: str | None = None
+    verdicts: dict[str, str] = field(default_factory=dict)
+
+
 class Executor(Protocol):
     """Knows what the step names mean on one kind of deployment."""
 
@@ -77,8 +86,8 @@ class Executor(Protocol):
         """Every step it can do; a step returns what it saw, and raises StepFailed when it did not hold."""
         ...
 
-    def facts(self) -> Mapping[str, float | int | str | None]:
-        """What the steps learnt: last sync time, instances by verdict."""
+    def facts(self) -> Facts:
+        """What the steps learnt."""
         ...
 
 
@@ -110,24 +119,58 @@ class DrillReport:
     drill: str
     question: str
     executor: str
-    started: str
+    finished: str
     passed: bool
-    recovery_seconds: float
     steps: list[StepReport] = field(default_factory=list)
-    facts: dict[str, float | int | str | None] = field(default_factory=dict)
+    facts: Facts = field(default_factory=Facts)
+
+    @property
+    def outage_seconds(self) -> float:
+        """From the stop of the region that worked to the first answer of the other."""
+        return sum(step.seconds for step in self.steps if step.phase in ("fault", "recovery"))
+
+    @property
+    def verdicts(self) -> Counter[str]:
+        """How many instances came to which end."""
+        return Counter(self.facts.verdicts.values())
+
+    def document(self) -> dict[str, Any]:
+        """The report as data, under the names that the lab's drill uses for the same things."""
+        outage = [step for step in self.steps if step.phase in ("fault", "recovery")]
+        return {
+            "drill": self.drill,
+            "question": self.question,
+            "executor": self.executor,
+            "finished": self.finished,
+            "instances": len(self.facts.verdicts),
+            "accepted": {"starts": len(self.facts.verdicts)},
+            "verdicts": dict(self.verdicts),
+            "recovery_point": {
+                "last_sync_time": self.facts.last_sync_time,
+                "instances": self.verdicts["lost"] + self.verdicts["stuck"],
+            },
+            "recovery_time": {
+                "seconds": round(self.outage_seconds, 2),
+                "steps": [{"step": step.step, "seconds": round(step.seconds, 2)} for step in outage],
+            },
+            "problems": [f"{step.step}: {step.seen}" for step in self.steps if not step.passed],
+            "requests": [{"instance": name, "verdict": end} for name, end in self.facts.verdicts.items()],
+            "passed": self.passed,
+            "steps": [asdict(step) for step in self.steps],
+        }
 
     def write(self, path: Path) -> None:
         """Writes the report as JSON."""
-        path.write_text(json.dumps(asdict(self), indent=1) + "\n", encoding="utf-8")
+        path.write_text(json.dumps(self.document(), indent=1) + "\n", encoding="utf-8")
 
     def lines(self) -> list[str]:
         """The report as text, one line a step."""
         rows = [
             f"{'ok  ' if s.passed else 'FAIL'} {s.phase:8} {s.step:38} {s.seconds:8.0f} s  {s.seen}" for s in self.steps
         ]
-        facts = ", ".join(f"{name} {value}" for name, value in self.facts.items())
+        ends = ", ".join(f"{count} {name}" for name, count in sorted(self.verdicts.items())) or "no instance"
         summary = f"{self.drill} on {self.executor}: {'passed' if self.passed else 'FAILED'}"
-        return [self.question, *rows, f"{summary}, back after {self.recovery_seconds:.0f} s, {facts}"]
+        return [self.question, *rows, f"{summary}, {self.outage_seconds:.0f} s without an app, {ends}"]
 
 
 def run_drill(drill: Drill, executor: Executor, clock: Clock, say: Callable[[str], None]) -> DrillReport:
@@ -136,8 +179,7 @@ def run_drill(drill: Drill, executor: Executor, clock: Clock, say: Callable[[str
     A failed gate ends the drill before anything is broken; a failed verdict is reported and everything is still put
     back; a recovery that fails is an outage like any other, and the commands and the runbook take over.
     """
-    started, reports = clock.now(), list[StepReport]()
-    known = executor.steps()
+    known, reports = executor.steps(), list[StepReport]()
     for phase, names in drill.phases:
         if any(not report.passed for report in reports if report.phase != "verdict"):
             break
@@ -147,10 +189,8 @@ def run_drill(drill: Drill, executor: Executor, clock: Clock, say: Callable[[str
             if not reports[-1].passed and phase != "verdict":
                 break
     passed = all(report.passed for report in reports) and len(reports) == sum(len(names) for _, names in drill.phases)
-    back = sum(report.seconds for report in reports if report.phase == "recovery")
-    return DrillReport(
-        drill.name, drill.question, executor.name, started.isoformat(), passed, back, reports, dict(executor.facts())
-    )
+    finished = clock.now().isoformat(timespec="seconds")
+    return DrillReport(drill.name, drill.question, executor.name, finished, passed, reports, executor.facts())
 
 
 def _run_step(phase: str, name: str, step: Callable[[], str], clock: Clock) -> StepReport:

@@ -22,7 +22,7 @@ def test_a_planned_drill_loses_nothing_and_ends_at_home(tmp_path: Path) -> None:
     practice = Practice(tmp_path)
     report = drill(practice, PLANNED_FAILOVER)
     assert report.passed, report.lines()
-    assert report.facts["completed"] == 5
+    assert report.verdicts["completed"] == 5
     assert practice.verdict() == "normal"
     assert practice.azure.violations == []
 
@@ -31,14 +31,14 @@ def test_an_unplanned_drill_names_what_was_lost_and_ends_protected_at_home(tmp_p
     practice = Practice(tmp_path)
     report = drill(practice, UNPLANNED_FAILOVER)
     assert report.passed, report.lines()
-    assert report.facts["lost"] == 5
+    assert report.verdicts["lost"] == 5
     assert practice.verdict() == "normal"
 
 
 def test_an_unplanned_drill_with_a_fresh_copy_loses_nothing(tmp_path: Path) -> None:
     practice = Practice(tmp_path)
     practice.world.lag_seconds = 1
-    assert drill(practice, UNPLANNED_FAILOVER).facts["completed"] == 5
+    assert drill(practice, UNPLANNED_FAILOVER).verdicts["completed"] == 5
 
 
 def test_a_drill_does_not_begin_in_a_state_that_is_not_normal(tmp_path: Path) -> None:
@@ -64,7 +64,7 @@ def test_an_instance_that_does_not_complete_fails_the_drill_which_still_goes_hom
     practice.azure._orchestrations = deaf  # type: ignore[method-assign,assignment]
     report = drill(practice, PLANNED_FAILOVER)
     assert not report.passed
-    assert report.facts["stuck"] == 1
+    assert report.verdicts["stuck"] == 1
     assert practice.verdict() == "normal"
 
 
@@ -93,4 +93,4 @@ def test_a_planned_drill_that_loses_an_instance_fails(tmp_path: Path) -> None:
     practice.azure._finish_failover = finish_and_lose  # type: ignore[method-assign]
     report = drill(practice, PLANNED_FAILOVER)
     assert not report.passed
-    assert report.facts["lost"] == 1
+    assert report.verdicts["lost"] == 1

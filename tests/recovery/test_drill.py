@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from recovery.arm_fake import FakeClock
-from recovery.drill import DRILLS, PLANNED_FAILOVER, Drill, DrillReport, StepFailed, run_drill
+from recovery.drill import DRILLS, PLANNED_FAILOVER, Drill, DrillReport, Facts, StepFailed, run_drill
 
 DRILL = Drill("d", "why?", True, ("g",), ("w",), ("f",), ("r",), ("v1", "v2"), ("back",))
 
@@ -26,8 +26,8 @@ class Rehearsal:
     def steps(self) -> Mapping[str, Callable[[], str]]:
         return {name: lambda name=name: self._do(name) for _, names in DRILL.phases for name in names}  # type: ignore[misc]
 
-    def facts(self) -> Mapping[str, float | int | str | None]:
-        return {"accepted": 3}
+    def facts(self) -> Facts:
+        return Facts("2026-01-02T03:00:00+00:00", {"a": "completed", "b": "lost"})
 
     def _do(self, name: str) -> str:
         self.clock.sleep(10)
@@ -46,7 +46,7 @@ def rehearse(failing: str = "") -> tuple[DrillReport, list[str]]:
 def test_the_steps_run_in_the_order_gate_work_fault_recovery_verdict_restore() -> None:
     report, done = rehearse()
     assert done == ["g", "w", "f", "r", "v1", "v2", "back"]
-    assert report.passed and report.recovery_seconds == 10
+    assert report.passed and report.outage_seconds == 20
 
 
 def test_a_failed_gate_breaks_nothing() -> None:
@@ -58,6 +58,7 @@ def test_a_failed_gate_breaks_nothing() -> None:
 def test_a_failed_verdict_is_reported_and_everything_is_put_back() -> None:
     report, done = rehearse("v1")
     assert done == ["g", "w", "f", "r", "v1", "v2", "back"]
+    assert report.document()["problems"] == ["v1: it did not hold"]
     assert not report.passed
 
 
@@ -72,7 +73,10 @@ def test_the_report_is_json_with_every_step_and_fact(tmp_path: Path) -> None:
     report.write(tmp_path / "report.json")
     document = json.loads((tmp_path / "report.json").read_text())
     assert [step["step"] for step in document["steps"]] == ["g", "w", "f", "r", "v1", "v2", "back"]
-    assert document["facts"] == {"accepted": 3}
+    assert document["verdicts"] == {"completed": 1, "lost": 1}
+    assert document["recovery_point"] == {"last_sync_time": "2026-01-02T03:00:00+00:00", "instances": 1}
+    assert document["recovery_time"]["seconds"] == 20
+    assert document["problems"] == []
     assert document["passed"] is True
 
 

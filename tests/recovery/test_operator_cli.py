@@ -45,7 +45,7 @@ def test_a_drill_is_shown_first_and_then_writes_its_report(typed, tmp_path: Path
     code, text = typed(f"drill --yes --instances 3 --report {report}")
     assert code == 0, text
     document = json.loads(report.read_text())
-    assert document["passed"] and document["facts"]["completed"] == 3
+    assert document["passed"] and document["verdicts"] == {"completed": 3}
 
 
 def test_agreeing_to_a_planned_drill_is_not_agreeing_to_an_unplanned_one(typed) -> None:  # type: ignore[no-untyped-def]
