@@ -14,6 +14,6 @@ if sys.version_info < OLDEST:
         % (sys.version_info[0], sys.version_info[1], OLDEST[0], OLDEST[1], " ".join(sys.argv))
     )
 
-from _environment import ROOT, prepare, run  # noqa: E402
+from _environment import ROOT, prepare, prepare_azurite, run  # noqa: E402
 
-__all__ = ["ROOT", "prepare", "run"]
+__all__ = ["ROOT", "prepare", "prepare_azurite", "run"]

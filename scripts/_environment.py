@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import shutil
 import subprocess
 import sys
 import venv
@@ -46,6 +47,19 @@ def prepare(requirements: str) -> None:
     _install(requirements)
     for name in (requirements, *_contained(requirements)):
         (VENV / f".installed-{name}").write_text(fingerprint(name))
+
+
+def prepare_azurite() -> None:
+    """Installs the storage emulator of package.json if there is npm; the tests that need it are skipped otherwise."""
+    npm, lock = shutil.which("npm"), ROOT / "package-lock.json"
+    noted, wanted = ROOT / "node_modules" / ".installed", hashlib.sha256(lock.read_bytes()).hexdigest()
+    if npm is None or (noted.exists() and noted.read_text() == wanted):
+        return
+    say("Installing Azurite into node_modules (once; again when package-lock.json changes) …")
+    if subprocess.call([npm, "ci", "--no-audit", "--no-fund", "--loglevel=error"], cwd=ROOT) == 0:
+        noted.write_text(wanted)
+    else:
+        say("npm could not install Azurite; its own words are above. The tests on Azurite are skipped.")
 
 
 def environment() -> dict[str, str]:

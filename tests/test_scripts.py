@@ -75,6 +75,21 @@ def test_an_installation_that_failed_is_tried_again(environment: ModuleType, mon
             environment.prepare("lab")
 
 
+def test_azurite_is_installed_once_and_its_absence_is_no_failure(
+    environment: ModuleType, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (environment.ROOT / "package-lock.json").write_text("{}")
+    (environment.ROOT / "node_modules").mkdir()
+    called: list[int] = []
+    answers = [1, 0]
+    monkeypatch.setattr(environment.shutil, "which", lambda name: "/usr/bin/npm")
+    monkeypatch.setattr(environment.subprocess, "call", lambda *_, **__: called.append(1) or answers[len(called) - 1])
+    for _ in range(3):
+        environment.prepare_azurite()
+    assert len(called) == 2
+    assert "The tests on Azurite are skipped." in capsys.readouterr().err
+
+
 def test_an_old_python_is_told_which_one_is_needed() -> None:
     program = f"import sys; sys.version_info = (3, 6, 1); sys.path.insert(0, {str(SCRIPTS)!r}); import _bootstrap"
     ended = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
