@@ -384,15 +384,18 @@ class _Planner:
             return
         generation = row.get("Generation")
         scheduled = row.get("ScheduledStartTime")
+        # Under its old time, so that events accepted since then still count as this run's.
+        created = row.get("CreatedTime")
+        began = created if isinstance(created, datetime) else self.f.now
         start = m.execution_started(
-            self.f.now, self.f.id, execution, str(name), None if text is None else str(text),
+            began, self.f.id, execution, str(name), None if text is None else str(text),
             str(row.get("Version") or ""), generation if isinstance(generation, int) else 0,
             scheduled_start=scheduled if isinstance(scheduled, datetime) else None,
         )  # fmt: skip
         due = scheduled if isinstance(scheduled, datetime) and scheduled > self.f.now else EPOCH
         if execution != row.get("ExecutionId"):
             columns = {k: v for k, v in row.items() if k in _KEPT} | {
-                "RuntimeStatus": "Pending", "ExecutionId": execution, "CreatedTime": self.f.now,
+                "RuntimeStatus": "Pending", "ExecutionId": execution, "CreatedTime": began,
                 "LastUpdatedTime": self.f.now,
             }  # fmt: skip
             self.steps.append(WriteRow(columns, replace=True))
@@ -436,8 +439,11 @@ class _Planner:
     def _entity_history_lost(self) -> None:
         row = self.f.row or {}
         execution = str(row.get("ExecutionId") or uuid.uuid4().hex)
+        # Under its old time, so that events accepted since then still count as this run's.
+        created = row.get("CreatedTime")
+        began = created if isinstance(created, datetime) else self.f.now
         start = m.execution_started(
-            self.f.now, self.f.id, execution, self.f.id, str(row.get("Input") or ""), generation=None
+            began, self.f.id, execution, self.f.id, str(row.get("Input") or ""), generation=None
         )
         now = self.f.now
         events = (m.event(m.ORCHESTRATOR_STARTED, now), start, m.event(m.ORCHESTRATOR_COMPLETED, now))

@@ -12,6 +12,7 @@ import argparse
 import asyncio
 import json
 import sys
+import uuid
 from collections import Counter
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass, field
@@ -21,15 +22,21 @@ from typing import Any, Literal
 
 from recovery.doctor import add_account, open_existing
 from recovery.errors import HubIsLive, RecoveryError
-from recovery.facts import Facts, sent_at
+from recovery.facts import Facts, Message, sent_at
 from recovery.journal import DEFAULT_HUB, Entry, Journal, JournalOfAnotherHub
 from recovery.plans import LOST
+from recovery.proofs import row_from_start
 from recovery.records import RecordsUnreachable, open_place, open_records
 from recovery.snapshot import Snapshot, Way, find_hub, live_leases
+from taskhub import messages as m
+from taskhub.accounts import Entity, Write
 from taskhub.client import TaskHubClient
 from taskhub.clock import Clock
-from taskhub.errors import InstanceExists, TaskHubError
+from taskhub.errors import Conflict, TaskHubError
 from taskhub.hub import HubSettings, TaskHub
+from taskhub.layout import escape_key
+from taskhub.messages import TaskMessage
+from taskhub.payloads import is_large_column
 
 State = Literal["there", "started", "raised", "ended", "uncertain", "reported"]
 SKEW = timedelta(seconds=10)  # between the clocks that wrote the journal and the hub
@@ -44,6 +51,7 @@ class Outcome:
     entry: Entry
     state: State
     why: str
+    queued: Message | None = None  # its start, when only the row is missing
 
 
 @dataclass
@@ -123,6 +131,8 @@ class Reconciler:
 
     def _start(self, entry: Entry, is_last: bool, count: int, facts: Facts) -> Outcome:
         since = begun(facts)
+        if is_last and facts.row is None and facts.refused_starts and not facts.has_history:
+            return Outcome(entry, "started", "its start is queued without its row", facts.refused_starts[-1])
         if since is None and is_last:
             return Outcome(entry, "started", f"the hub holds nothing of {entry.instance_id}")
         if since is None:
@@ -147,13 +157,41 @@ class Reconciler:
 
     async def _do(self, outcome: Outcome) -> None:
         entry = outcome.entry
-        if outcome.state == "started":
-            try:
-                await self.client.start(entry.name, entry.instance_id, entry.text)
-            except InstanceExists:
-                pass  # somebody was faster; it is there now
+        if outcome.queued is not None:
+            await self._write_row(entry.instance_id, row_from_start(outcome.queued), replace=False)
+        elif outcome.state == "started":
+            await self._begin(entry)
         elif outcome.state == "raised":
             await self.client.raise_event(entry.instance_id, entry.name, entry.text or "null")
+
+    async def _begin(self, entry: Entry) -> None:
+        """Starts as a client does, message before row, but under the time of acceptance.
+
+        So events that were accepted since then are known to be this run's, also when this is interrupted here.
+        """
+        existing = await self.hub.read_row(entry.instance_id)
+        execution = uuid.uuid4().hex
+        start = m.execution_started(entry.moment, entry.instance_id, execution, entry.name, entry.text)
+        task = TaskMessage(start, entry.instance_id, execution)
+        await self.hub.send(task)
+        sent = Message("", "", "", "", 0, entry.moment, entry.moment, task)
+        await self._write_row(entry.instance_id, row_from_start(sent), replace=existing is not None)
+
+    async def _write_row(self, instance_id: str, columns: Entity, replace: bool) -> None:
+        entity: Entity = {
+            "PartitionKey": escape_key(instance_id), "RowKey": "", "TaskHubName": self.hub.names.hub, **columns,
+        }  # fmt: skip
+        text = entity.get("Input")
+        if isinstance(text, str) and is_large_column(text):
+            name = f"{escape_key(instance_id)}/history-recovery-{uuid.uuid4().hex[:8]}-Input.json.gz"
+            await self.hub.large.write(name, text.encode("utf-8", "surrogatepass"))
+            entity["Input"] = self.hub.large.url(name)
+        try:
+            await self.hub.account.tables.write(
+                self.hub.names.instances, Write("upsert" if replace else "insert", entity)
+            )
+        except Conflict:
+            pass  # somebody was faster: it is there now, and this start is dropped as a second one
 
 
 def begun(facts: Facts) -> datetime | None:

@@ -60,9 +60,11 @@ class Verdict:
     @property
     def needs_repair(self) -> bool:
         """Whether the instance or what lies around it should be changed before a host starts."""
-        return self.rule == "result-in-row" or self.kind in ("stuck", "damaged", "lost", "orphan") or self.outcome not in ("fine", "undecided") or any(
-            finding.surplus or finding.missing for finding in self.findings
-        )  # fmt: skip
+        if self.rule == "result-in-row" or self.kind in ("stuck", "damaged", "lost", "orphan"):
+            return True
+        if self.outcome not in ("fine", "undecided"):
+            return True
+        return any(finding.surplus or finding.missing for finding in self.findings)
 
 
 # Damage: recognised before anything else, because a message makes it worse.

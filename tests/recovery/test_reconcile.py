@@ -81,8 +81,19 @@ async def test_without_apply_nothing_is_changed_and_the_missing_is_named(journal
 async def test_an_instance_of_which_the_hub_holds_anything_is_not_started_again(journal, name):
     await journal.accept_start(name, "shop", {"wait": 25})
     async with hub_with(name) as hub:
+        await Reconciler(hub, journal).run(apply=True)
+        messages = [await hub.read(x) for x in await hub.account.queues.peek(cuts.CONTROL)]
+        assert [x.kind for x in messages].count(0) <= 1
+        assert (await Reconciler(hub, journal).run(apply=True)).counts["started"] == 0
+
+
+async def test_a_start_that_is_queued_without_its_row_gets_the_row(journal):
+    await journal.accept_start("c2E", "shop", {"wait": 600})
+    async with hub_with("c2E") as hub:
         result = await Reconciler(hub, journal).run(apply=True)
-        assert result.counts["started"] == 0
+        assert result.outcomes[0].why == "its start is queued without its row"
+        assert (await hub.read_row("c2E")).entity["RuntimeStatus"] == "Pending"
+        assert await hub.account.queues.count(cuts.CONTROL) == 1
 
 
 async def test_a_lost_event_is_raised_and_one_that_is_queued_or_applied_is_not(journal):
