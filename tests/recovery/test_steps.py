@@ -6,7 +6,7 @@ import tempfile
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from recovery import failback, failover
@@ -224,7 +224,7 @@ def next_move(practice: Practice) -> None:
         practice.reprotect()
     elif name == "failed over, protected":
         practice.fail_back()
-    elif name in ("dark", "split", "crossed"):
+    elif name in ("dark", "split", "split, fenced", "crossed"):
         practice.settle()
     else:
         practice.azure.clock.sleep(60)
@@ -288,6 +288,8 @@ def test_after_a_kill_at_any_request_of_any_command_what_status_says_leads_home(
 
 @settings(max_examples=40, deadline=None)
 @given(moves=MOVES, faults=FAULTS)
+@example(moves=["lose", "fenced"], faults={})
+@example(moves=["planned", "lose"], faults={12: "kill before"})
 def test_from_wherever_a_bad_night_ends_what_status_says_leads_home(moves: list[str], faults: dict[int, str]) -> None:
     with tempfile.TemporaryDirectory() as folder:
         practice = Practice(Path(folder))
