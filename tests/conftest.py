@@ -48,11 +48,15 @@ def drills(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Drilled]:
             [sys.executable, *DRILL, *more], cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
             env=_environment(),
         )  # fmt: skip
-    found = {}
-    for name, (folder, process) in running.items():
-        output, _ = process.communicate(timeout=DRILL_SECONDS)
-        found[name] = Drilled(output, process.returncode, folder)
-    return found
+    try:
+        found = {}
+        for name, (folder, process) in running.items():
+            output, _ = process.communicate(timeout=DRILL_SECONDS)
+            found[name] = Drilled(output, process.returncode, folder)
+        return found
+    finally:
+        for _, process in running.values():
+            process.kill()
 
 
 def _environment() -> dict[str, str]:

@@ -18,6 +18,7 @@ STATUS = "/api/instances/{}"
 HEALTH = "/api/health"
 EVENT_NAME = "event"
 AT_ONCE = 16  # requests
+TRIES = 3  # of a question that changes nothing, when there is no answer
 TIMEOUT = aiohttp.ClientTimeout(total=60)
 
 
@@ -59,7 +60,12 @@ class Clients:
 
     async def status(self, instance_id: str) -> Answer:
         """The instance's status through the URL that came with the start; 404: nobody knows it."""
-        return await self._ask("GET", self._here(self.kept[instance_id]["statusQueryGetUri"]))
+        url = self._here(self.kept[instance_id]["statusQueryGetUri"])
+        for _ in range(TRIES):
+            answer = await self._ask("GET", url)
+            if answer.status:
+                break
+        return answer
 
     async def is_healthy(self) -> bool:
         """Whether the host answers at all."""
