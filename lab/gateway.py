@@ -66,7 +66,8 @@ def trigger_of(function: FunctionInfo) -> dict[str, object]:
 def route_of(function: FunctionInfo, prefix: str) -> str:
     """The function's route with the prefix; without a route of its own it is its name."""
     route = trigger_of(function).get("route")
-    return f"{prefix}/{function.name if route is None else route}".strip("/")
+    own = function.name if route is None else str(route).lstrip("/")
+    return f"{prefix}/{own}".strip("/")
 
 
 def methods_of(function: FunctionInfo) -> list[str]:

@@ -7,10 +7,12 @@ from pathlib import Path
 
 import pytest
 
+from lab.client_binding import LinkMaker
 from lab.errors import AppError
 from lab.worker import HttpRequest, HttpResponse, InvocationFailed, WorkerGone
 from lab.worker.local import LocalWorker
 from tests.lab.worker.apps import FIXTURES, write_app
+from tests.lab.worker.driver import Play
 
 pytestmark = pytest.mark.filterwarnings("ignore:azure.functions")
 APP = "app = df.DFApp()\n"
@@ -237,3 +239,43 @@ async def test_a_closed_worker_runs_nothing() -> None:
     await worker.close()
     with pytest.raises(WorkerGone):
         await worker.http("text", request(), None)
+
+
+async def test_functions_are_found_however_they_are_declared() -> None:
+    worker = LocalWorker(FIXTURES / "indexing")
+    found = {info.name: info for info in worker.functions}
+    assert {name: info.registered_name for name, info in found.items()} == {
+        "without_anything": "", "Meter": "Meter", "greet": "greet", "named": "", "activity_with_client": "with_client",
+        "main_orchestrator": "Main", "made_2": "made_2", "made_3": "made_3",
+    }  # fmt: skip
+    named = next(binding for binding in found["named"].bindings if binding["type"] == "httpTrigger")
+    plain = next(binding for binding in found["without_anything"].bindings if binding["type"] == "httpTrigger")
+    assert (named["authLevel"], named["methods"]) == ("ANONYMOUS", ["GET", "POST"])
+    assert (plain["authLevel"], plain.get("methods")) == ("ADMIN", None)
+
+
+async def test_decorated_and_made_functions_run() -> None:
+    worker = LocalWorker(FIXTURES / "indexing")
+    assert await worker.activity("greet", '"Ada"', "i", None) == '"HELLO ADA"'
+    assert [await worker.activity(f"made_{number}", "5", "i", None) for number in (2, 3)] == ["10", "15"]
+
+
+async def test_a_durable_client_is_bound_by_name_in_any_order() -> None:
+    worker = LocalWorker(FIXTURES / "indexing")
+    client = LinkMaker("http://localhost:1", "Hub").binding("http://127.0.0.1:1/durabletask/")
+    answer = await worker.http("named", request(), client)
+    assert answer.body == b"DurableOrchestrationClient GET"
+    assert await worker.activity("activity_with_client", '"x"', "i", client) == '"DurableOrchestrationClient x"'
+
+
+async def test_an_orchestrator_may_call_an_activity_by_its_object() -> None:
+    worker = LocalWorker(FIXTURES / "indexing")
+    result = await worker.episode(Play("main_orchestrator", 1).call())
+    assert result.actions == [{"actionType": 0, "functionName": "greet", "input": '"by object"'}]
+
+
+async def test_a_wsgi_application_answers_as_a_function() -> None:
+    worker = LocalWorker(FIXTURES / "wsgi")
+    (info,) = worker.functions
+    answer = await worker.http(info.name, request("POST", b"body"), None)
+    assert (answer.status, answer.body, dict(answer.headers)["X-Path"]) == (201, b"from wsgi: body", "/api/x")
