@@ -17,7 +17,7 @@ from urllib.parse import quote, unquote
 
 CONTAINER = "journal"
 SETTING = "JOURNAL_STORAGE"
-TIMEOUT_SECONDS = 5  # an answer waits for the write, so a dead account must be noticed soon
+TIMEOUT_SECONDS = 5
 
 
 class RecordsUnreachable(Exception):
@@ -218,19 +218,22 @@ def _client(service: Any, description: str) -> BlobRecords:
     return BlobRecords(service.get_container_client(CONTAINER), description)
 
 
-_OPTIONS: dict[str, Any] = {
-    "retry_total": 2,
-    "retry_backoff_factor": 0.2,
-    "connection_timeout": TIMEOUT_SECONDS,
-    "read_timeout": TIMEOUT_SECONDS,
-}
+def _options() -> dict[str, Any]:
+    """Two short retries: an answer waits for the write, so a dead account must be noticed within seconds."""
+    from azure.storage.blob import LinearRetry
+
+    return {
+        "retry_policy": LinearRetry(backoff=0.3, retry_total=2, random_jitter_range=0.1),  # type: ignore[arg-type]
+        "connection_timeout": TIMEOUT_SECONDS,
+        "read_timeout": TIMEOUT_SECONDS,
+    }
 
 
 def _by_connection_string(text: str) -> Records:
     from azure.storage.blob import BlobServiceClient
 
     try:
-        service = BlobServiceClient.from_connection_string(text, **_OPTIONS)
+        service = BlobServiceClient.from_connection_string(text, **_options())
     except ValueError as error:
         raise RecordsUnreachable(f"the setting {SETTING} is no connection string of a storage account") from error
     return _client(service, f"{service.account_name} ({service.primary_endpoint})")
@@ -242,4 +245,4 @@ def _by_identity(account: str, client_id: str) -> Records:
 
     credential = DefaultAzureCredential(managed_identity_client_id=client_id or None)
     address = f"https://{account}.blob.core.windows.net"
-    return _client(BlobServiceClient(address, credential=credential, **_OPTIONS), account)
+    return _client(BlobServiceClient(address, credential=credential, **_options()), account)

@@ -196,3 +196,9 @@ def test_a_row_that_holds_the_result_is_believed_even_when_something_queued_woul
     fired = message(m.TIMER_FIRED, "c17L", facts.execution, TimerId=1, FireAt="2026-11-21T09:49:49Z")
     verdict = rules.judge(with_messages(facts, fired))
     assert (verdict.kind, verdict.rule, verdict.needs_repair) == ("completed", "result-in-row", True)
+
+
+def test_the_table_in_the_documentation_is_the_one_that_these_tests_make():
+    page = (GOLDEN.parents[2] / "docs" / "recovery.md").read_text(encoding="utf-8")
+    shown = page.split("<!-- agreement: begin -->\n")[1].split("\n<!-- agreement: end -->")[0]
+    assert shown == agreement.table()
