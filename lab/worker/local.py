@@ -103,12 +103,13 @@ class LocalWorker:
 
 @contextmanager
 def _at(root: Path) -> Iterator[None]:
-    """The app's root as working directory and first on the path, and none of its modules imported before."""
+    """The app's root as working directory and first on the path, and no other app's modules imported."""
     directory, path = os.getcwd(), list(sys.path)
-    for name, module in list(sys.modules.items()):
-        if _belongs_to_an_app(module, root):
-            del sys.modules[name]
+    for name in _apps_modules:
+        sys.modules.pop(name, None)
+    _apps_modules.clear()
     sys.modules.pop(Path(loading.script_name()).stem, None)
+    before = set(sys.modules)
     os.chdir(root)
     loading.prepare_path(root)
     try:
@@ -116,16 +117,17 @@ def _at(root: Path) -> Iterator[None]:
     finally:
         os.chdir(directory)
         sys.path[:] = [str(root), *[entry for entry in path if entry != str(root)]]
+        if root != _HOST:  # what an app in the repository's root imports may be the host's and the tests' too
+            _apps_modules.update(name for name in set(sys.modules) - before if _is_below(sys.modules[name], root))
 
 
-def _belongs_to_an_app(module: Any, root: Path) -> bool:
-    location = getattr(module, "__file__", None)
-    if not location or "site-packages" in location:
-        return False
-    return Path(location).is_relative_to(root) and not Path(location).is_relative_to(_HOST)
+def _is_below(module: Any, root: Path) -> bool:
+    locations = [getattr(module, "__file__", None), *getattr(module, "__path__", [])]
+    return any(location and Path(location).is_relative_to(root) for location in locations)
 
 
-_HOST = Path(__file__).resolve().parents[2]  # the repository: the host's modules are never dropped
+_apps_modules: set[str] = set()  # by the name they were imported under
+_HOST = Path(__file__).resolve().parents[2]
 
 
 def _set_environment(values: Mapping[str, str]) -> Any:

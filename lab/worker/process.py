@@ -119,7 +119,7 @@ class ProcessWorker:
         self._server.close()
 
     def _least_busy(self) -> _Link:
-        return min(self._links, key=lambda link: link.busy)
+        return min(self._links, key=lambda link: (link.process_id is None, link.busy))
 
     def _home_of(self, instance_id: str) -> _Link:
         return self._links[zlib.crc32(instance_id.encode("utf-8", "surrogatepass")) % len(self._links)]

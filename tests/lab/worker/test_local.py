@@ -122,6 +122,18 @@ def test_settings_are_in_the_environment_before_import_and_out_of_it_afterwards(
     assert "LOCAL_ONLY" not in os.environ and os.getcwd() != str(tmp_path)
 
 
+def test_apps_that_call_their_modules_alike_do_not_see_each_others(tmp_path: Path) -> None:
+    answers = []
+    for number in (1, 2):
+        folder = tmp_path / str(number)
+        folder.mkdir()
+        (folder / "shared_name.py").write_text(f"NUMBER = {number}\n")
+        text = "import shared_name\n" + APP + "@app.activity_trigger(input_name='x')\ndef f(x):\n"
+        worker = LocalWorker(write_app(folder, text + "    return shared_name.NUMBER\n"))
+        answers.append(worker._app.functions[0].call(0))
+    assert answers == [1, 2]
+
+
 def test_registered_names_are_those_of_the_bindings() -> None:
     functions = {info.name: info.registered_name for info in LocalWorker(FIXTURES / "corpus").functions}
     assert functions["renamed_orchestrator"] == "Renamed"
