@@ -13,7 +13,7 @@ import azure.functions as func
 from azure.durable_functions.models.DurableOrchestrationStatus import DurableOrchestrationStatus
 
 import workflows
-from workflows import inputs, responses
+from workflows import inputs, records, responses
 from workflows.inputs import BODY_LIMIT_BYTES, Checks
 from workflows.responses import Conflict, Gone, HubUnavailable, NotFound
 
@@ -149,8 +149,9 @@ async def start_single(client: df.DurableOrchestrationClient, name: str, instanc
 
 
 async def _start(client: df.DurableOrchestrationClient, name: str, instance_id: str, data: Any) -> None:
-    """The one place where instances begin, whatever triggered it; what must be on record before belongs here."""
-    await client.start_new(name, instance_id, data)
+    """The one place where instances begin, whatever triggered it: on record first, then in the hub."""
+    entry = await records.start(instance_id, name, data)
+    await records.handed_over(entry, client.start_new(name, instance_id, data))
 
 
 async def look_up(
@@ -191,8 +192,9 @@ async def raise_event(client: df.DurableOrchestrationClient, instance_id: str, n
     status = await known_status(client, instance_id)
     if status["runtimeStatus"] in TERMINAL:
         raise Gone(f"The instance {instance_id!r} has already finished: {status['runtimeStatus']}.")
+    entry = await records.event(instance_id, name, data)
     try:
-        await client.raise_event(instance_id, name, data)
+        await records.handed_over(entry, client.raise_event(instance_id, name, data))
     except Exception as error:
         _refuse_late_event(instance_id, error)
         raise
@@ -202,7 +204,8 @@ async def signal(
     client: df.DurableOrchestrationClient, entity: df.EntityId, operation: str, data: dict[str, Any] | None = None
 ) -> None:
     """Sends one operation to an entity, which has no answer; every signal of the app passes here."""
-    await client.signal_entity(entity, operation, data)
+    entry = await records.signal(str(entity), operation, data)
+    await records.handed_over(entry, client.signal_entity(entity, operation, data))
 
 
 def _refuse_late_event(instance_id: str, error: Exception) -> None:

@@ -1,0 +1,70 @@
+"""Starts, events and signals are on record before the hub gets them, and refused where the region is fenced."""
+
+import asyncio
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from recovery import fence, journal
+from recovery.records import DirectoryRecords
+from workflows import records
+from workflows.responses import HubUnavailable
+
+
+@pytest.fixture
+def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    monkeypatch.setenv("JOURNAL_STORAGE", str(tmp_path))
+    monkeypatch.setenv("FENCE_REGION", "westeurope")
+    journal.current.cache_clear()
+    fence.current.cache_clear()
+    yield tmp_path
+    journal.current.cache_clear()
+    fence.current.cache_clear()
+
+
+def open_entries(place: Path) -> list[str]:
+    opened = journal.Journal(DirectoryRecords(place))
+    return [entry.kind for instance_id in opened.instance_ids() for entry in opened.entries(instance_id)]
+
+
+def test_a_request_is_on_record_when_the_hub_gets_it(place: Path) -> None:
+    async def main() -> None:
+        entry = await records.start("a", "order", {"n": 1})
+
+        async def hub() -> list[str]:
+            return open_entries(place)
+
+        assert await records.handed_over(entry, hub()) == ["start"]
+
+    asyncio.run(main())
+
+
+def test_what_the_hub_refuses_is_taken_off_the_record(place: Path) -> None:
+    async def main() -> None:
+        entry = await records.event("a", "decision", True)
+
+        async def hub() -> None:
+            raise LookupError("no such instance")
+
+        with pytest.raises(LookupError):
+            await records.handed_over(entry, hub())
+
+    asyncio.run(main())
+    assert open_entries(place) == []
+
+
+def test_a_region_that_was_failed_away_from_refuses_and_names_the_other(place: Path) -> None:
+    fence.take_over(DirectoryRecords(place), "northeurope", "https://north.example")
+    with pytest.raises(HubUnavailable) as refused:
+        asyncio.run(records.signal("@stock@tea", "add", 1))
+    assert refused.value.more == {"address": "https://north.example"}
+    assert open_entries(place) == []
+
+
+def test_without_settings_nothing_is_kept_and_nothing_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("JOURNAL_STORAGE", "FENCE_REGION"):
+        monkeypatch.delenv(name, raising=False)
+    journal.current.cache_clear()
+    fence.current.cache_clear()
+    assert asyncio.run(records.start("a", "order", None)) is None

@@ -1,0 +1,48 @@
+"""What is on record before the hub gets it: every start, event and signal goes through the fence and the journal.
+
+Both are off until their settings are there (see recovery.journal and recovery.fence).
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import Any, TypeVar
+
+from recovery import fence, journal
+from recovery.journal import Entry, JournalDown
+from workflows.responses import HubUnavailable
+
+T = TypeVar("T")
+
+
+async def start(instance_id: str, workflow: str, data: Any) -> Entry | None:
+    """Puts a start on record. HubUnavailable: this region is fenced, or the journal is down."""
+    return await _accepted(lambda: journal.current().accept_start(instance_id, workflow, data))
+
+
+async def event(instance_id: str, name: str, data: Any) -> Entry | None:
+    """Puts an event on record. HubUnavailable as above."""
+    return await _accepted(lambda: journal.current().accept_event(instance_id, name, data))
+
+
+async def signal(entity_id: str, operation: str, data: Any) -> Entry | None:
+    """Puts a signal to an entity on record. HubUnavailable as above."""
+    return await _accepted(lambda: journal.current().accept_signal(entity_id, operation, data))
+
+
+async def handed_over(entry: Entry | None, request: Awaitable[T]) -> T:
+    """Hands the request to the hub; what the hub refuses is taken off the record again."""
+    try:
+        return await request
+    except Exception:
+        await journal.current().withdraw(entry)
+        raise
+
+
+async def _accepted(accept: Callable[[], Awaitable[Entry | None]]) -> Entry | None:
+    permit = await asyncio.to_thread(fence.current().permit)
+    if not permit.allowed:
+        raise HubUnavailable(permit.reason, address=permit.address)
+    try:
+        return await accept()
+    except JournalDown as error:
+        raise HubUnavailable(str(error)) from error
