@@ -6,6 +6,7 @@ import asyncio
 import json
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from datetime import timedelta
@@ -13,7 +14,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import requests
 
+from lab.drills.region import Region
 from lab.engine import Engine, Identity
 from lab.function_index import FunctionIndex
 from lab.host_json import DurableSettings
@@ -23,8 +26,11 @@ from taskhub import messages
 from taskhub.accounts import Account, QueueMessage, Write, open_account
 from taskhub.client import StatusQuery, TaskHubClient
 from taskhub.errors import AccountUnreachable, NotFound, Undecodable
+from taskhub.history import History
+from taskhub.hub import HubSettings, TaskHub
 from taskhub.instances import InstanceStatus
 from taskhub.messages import TaskMessage
+from tests.journeys.hosts import HOOK, started, until
 
 APP = Path(__file__).resolve().parent.parent / "function_apps" / "sturdy"
 # The SDK says once per process that it would like types in annotations.
@@ -172,6 +178,18 @@ def test_one_bad_message_does_not_hold_back_the_others_of_its_instance(play: Pla
         assert await bench.ended("mixed") == "Completed"
 
     play(scenario)
+
+
+def test_activities_that_take_long_do_not_fill_the_buffer_of_the_control_queues(play: Play) -> None:
+    async def scenario(bench: Bench) -> None:
+        await bench.start("slow_fan", "slow", 40)
+        await asyncio.sleep(5)
+        begin = bench.hub.clock.now()
+        await bench.goes_on()
+        assert bench.hub.clock.now() - begin < timedelta(seconds=30)
+        assert await bench.ended("slow") == "Completed"
+
+    play(scenario, control_queue_buffer_threshold=32, max_concurrent_activities=50)
 
 
 # damaged messages
@@ -413,3 +431,148 @@ def test_a_damaged_blob_of_a_status_is_an_error_for_that_instance_and_shown_as_i
         assert listed.output is not None and "damaged" in listed.output
 
     play(scenario)
+
+
+# real hosts
+
+
+@pytest.fixture
+def host(tmp_path: Path) -> Iterator[Region]:
+    """A host that runs as a process of its own on a file."""
+    region = Region("Sturdy", "sturdy", tmp_path / "account.db", tmp_path, APP)
+    yield region
+    region.kill()
+
+
+@pytest.fixture
+def heavy(request: pytest.FixtureRequest) -> bool:
+    return bool(request.config.getoption("--heavy"))
+
+
+def begin(host: Region, name: str, instance_id: str, data: Any = None) -> None:
+    text = json.dumps(json.dumps(data))
+    answer = requests.post(f"{host.origin}{HOOK}/orchestrators/{name}/{instance_id}", data=text, timeout=60)
+    assert answer.status_code == 202, answer.text
+
+
+def tell(host: Region, instance_id: str, data: Any) -> None:
+    answer = requests.post(f"{host.origin}{HOOK}/instances/{instance_id}/raiseEvent/news", json=data, timeout=60)
+    assert answer.status_code == 202, answer.text
+
+
+def wait_for(host: Region, instance_id: str, state: str, seconds: float = 60.0) -> dict[str, Any]:
+    """The status document once the instance is in that state."""
+    found: dict[str, Any] = {}
+
+    def there() -> bool:
+        answer = requests.get(f"{host.origin}{HOOK}/instances/{instance_id}?showInput=false", timeout=60)
+        found.update(answer.json() if answer.status_code in (200, 202) else {})
+        return found.get("runtimeStatus") == state
+
+    until(there, host, seconds)
+    return found
+
+
+def test_a_host_starts_on_a_damaged_hub_and_says_what_is_damaged(host: Region) -> None:
+    async def damage() -> None:
+        account = await open_account(str(host.storage))
+        hub = TaskHub(account, HubSettings("Sturdy"))
+        await hub.create()
+        for queue in (*hub.names.control_queues, hub.names.workitems):
+            for text in UNREADABLE.values():
+                await account.queues.put(queue, text)
+        await account.blobs.put(hub.names.leases, "taskhub.json", b"{{{")
+        for number, columns in enumerate(STATUS_ROWS.values()):
+            await hub.merge_row(f"strange-{number}", columns)
+        await account.close()
+
+    asyncio.run(damage())
+    started(host)
+    begin(host, "greet", "healthy")
+    wait_for(host, "healthy", "Completed")
+    listed = requests.get(f"{host.origin}{HOOK}/instances", timeout=10)
+    assert len(listed.json()) == len(STATUS_ROWS) + 1
+    assert "cannot be read" in host.log.read_text()
+
+
+def test_an_orchestrator_that_kills_its_worker_leaves_the_others_running(host: Region) -> None:
+    started(host)
+    begin(host, "kill_the_worker", "killer")
+    for number in range(3):
+        begin(host, "greet", f"healthy-{number}")
+        wait_for(host, f"healthy-{number}", "Completed")
+    assert "ended with code 3" in host.log.read_text()
+    stopped = requests.post(f"{host.origin}{HOOK}/instances/killer/terminate", timeout=10)
+    assert stopped.status_code in (202, 410)
+
+
+def test_values_of_twenty_megabytes_go_through_input_activity_event_and_output(host: Region) -> None:
+    started(host)
+    first, second = "a" * 20_000_000, "b" * 20_000_000
+    begin(host, "carry", "large", first)
+    wait_for(host, "large", "Running")
+    tell(host, "large", second)
+    output = wait_for(host, "large", "Completed")["output"]
+    assert output == [first, second]
+    begin(host, "greet", "healthy")
+    wait_for(host, "healthy", "Completed")
+
+
+@pytest.mark.parametrize("name", ["collect", "sequence"])
+def test_a_history_of_a_hundred_thousand_events_is_carried_on(host: Region, heavy: bool, name: str) -> None:
+    count = 100_000 if heavy else 100_000 if name == "collect" else 20_000
+    asyncio.run(write_history(host.storage, name, count))
+    started(host)
+    begin(host, "greet", "beside")
+    tell(host, "long", "last")
+    wait_for(host, "long", "Completed", 300)
+    wait_for(host, "beside", "Completed")
+    assert "is being worked on elsewhere" not in host.log.read_text()
+
+
+async def write_history(storage: Path, name: str, count: int) -> None:
+    """An instance `long` with so many events, one short of its end."""
+    account = await open_account(str(storage))
+    hub = TaskHub(account, HubSettings("Sturdy"))
+    await hub.create()
+    now, execution_id = hub.clock.now(), "4f6e0c7b9a7d4d3f8f5e1a2b3c4d5e6f"
+    goal = count + 1 if name == "collect" else count // 4
+    opening = messages.execution_started(now, "long", execution_id, name, json.dumps(str(goal)))
+    events = [messages.event(messages.ORCHESTRATOR_STARTED, now), opening]
+    if name == "collect":
+        events += [messages.event(messages.EVENT_RAISED, now, Name="news", Input=str(n)) for n in range(count)]
+    else:
+        for number in range(goal):
+            events += [
+                messages.event(messages.TASK_SCHEDULED, now, number, Name="hello", Version="", Input=None),
+                messages.event(messages.ORCHESTRATOR_COMPLETED, now),
+                messages.event(messages.ORCHESTRATOR_STARTED, now),
+                messages.event(messages.TASK_COMPLETED, now, TaskScheduledId=number, Result='"Hello Tokyo!"'),
+            ]
+        last = events.pop()
+        await hub.send(TaskMessage(last, "long", execution_id))
+        events.pop()
+    else_completed = [] if name == "sequence" else [messages.event(messages.ORCHESTRATOR_COMPLETED, now)]
+    history = History("long")
+    await hub.append_history(history, [*events, *else_completed], execution_id, 0)
+    columns = {"RuntimeStatus": "Running", "Name": name, "CreatedTime": now, "LastUpdatedTime": now}
+    await hub.merge_row("long", {**columns, "ExecutionId": execution_id})
+    await account.close()
+
+
+def test_thousands_of_instances_wait_and_hear_their_events_after_a_restart(host: Region, heavy: bool) -> None:
+    count = 10_000 if heavy else 1_000
+    started(host)
+    names = [f"waiting-{number:05}" for number in range(count)]
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(lambda name: begin(host, "wait", name), names))
+    wait_for(host, names[-1], "Running", 120)
+    host.stop()
+    started(host)
+    heard = names[:: count // 100]
+    for name in heard:
+        tell(host, name, name)
+    for name in heard:
+        assert wait_for(host, name, "Completed")["output"] == name
+    running = requests.get(f"{host.origin}{HOOK}/instances?runtimeStatus=Running&top={count}", timeout=60).json()
+    assert len(running) == count - len(heard)

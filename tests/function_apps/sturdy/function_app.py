@@ -1,5 +1,6 @@
 """Orchestrations for damaged storage, very long histories and very large values."""
 
+import asyncio
 import os
 
 import azure.durable_functions as df
@@ -52,6 +53,19 @@ def carry(context):
 
 
 @app.orchestration_trigger(context_name="context")
+def slow_fan(context):
+    """As many activities as the input says, each of a minute."""
+    return (yield context.task_all([context.call_activity("rest", 60) for _ in range(context.get_input())]))
+
+
+@app.orchestration_trigger(context_name="context")
+def sequence(context):
+    for _ in range(context.get_input()):
+        yield context.call_activity("hello", "Tokyo")
+    return context.get_input()
+
+
+@app.orchestration_trigger(context_name="context")
 def kill_the_worker(context):
     os._exit(3)
 
@@ -59,6 +73,12 @@ def kill_the_worker(context):
 @app.activity_trigger(input_name="name")
 def hello(name: str) -> str:
     return f"Hello {name}!"
+
+
+@app.activity_trigger(input_name="seconds")
+async def rest(seconds: int) -> str:
+    await asyncio.sleep(seconds)
+    return "rested"
 
 
 @app.activity_trigger(input_name="value")
