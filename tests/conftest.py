@@ -20,6 +20,7 @@ DRILL_SECONDS = 120
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--kills", type=int, default=8, help="how often the kill test kills its host (8)")
     parser.addoption("--kill-seed", type=int, help="the moments at which it does; drawn and printed otherwise")
+    parser.addoption("--conformance", choices=("sample", "all"), default="sample", help="how much Azurite is asked")
     parser.addoption("--heavy", action="store_true", help="the robustness tests at their full sizes (minutes)")
 
 

@@ -27,7 +27,7 @@ class Region:
 
     name: str  # West Europe
     site: str  # what Azure calls WEBSITE_SITE_NAME
-    storage: Path
+    storage: Path | str  # a file, or any account that --storage names
     logs: Path
     app: Path = ROOT
     port: int = 0

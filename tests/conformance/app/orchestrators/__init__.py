@@ -1,0 +1,1 @@
+"""The orchestrators, by what they are about."""
