@@ -12,7 +12,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal
 
-from recovery.facts import EPOCH, Facts, Message, request_of, sent_at
+from recovery.facts import Facts
+from recovery.observed import EPOCH, Message, request_of, sent_at
 from taskhub import messages as m
 
 ANY_EVENT = "*"

@@ -9,9 +9,11 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from recovery import plans, rules
-from recovery.facts import Facts, Message
+from recovery.facts import Facts
+from recovery.observed import Message
 from recovery.plans import Plan
 from recovery.proofs import settled
+from recovery.repair_steps import Delete
 from recovery.repairs import Audit, apply
 from recovery.rules import Verdict
 from recovery.snapshot import Snapshot, Way, live_leases
@@ -201,11 +203,11 @@ class Doctor:
 
 
 def _removal(message: Message) -> tuple[Plan, Verdict]:
-    from recovery.facts import Instance
+    from recovery.observed import Instance
 
     facts = Facts(Instance("", messages=(message,)))
     verdict = Verdict(facts, "orphan", "error-loop", "unreadable-message", message.problem)
-    return Plan("", "unreadable-message", (plans.Delete(message),)), verdict
+    return Plan("", "unreadable-message", (Delete(message),)), verdict
 
 
 @dataclass(frozen=True)

@@ -7,89 +7,32 @@ which numbers it matches answers to tasks.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import datetime, timezone
+from datetime import datetime
 from functools import cached_property
 from typing import Any, Literal
 
+from recovery.observed import (
+    ANSWERS,
+    COMPLETES,
+    EPOCH,
+    INTERNAL_TIMER,
+    POISON_DEQUEUES,
+    Instance,
+    Message,
+    json_object,
+    moment_of,
+    number_of,
+    request_of,
+    sent_at,
+)
 from taskhub import history as histories
 from taskhub import messages as m
 from taskhub.accounts import Entity
 from taskhub.errors import Undecodable
 from taskhub.instances import RUNNING_STATES, TERMINAL_STATES
-from taskhub.messages import Event, TaskMessage
-
-EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
-ANSWERS = {m.TASK_COMPLETED, m.TASK_FAILED, m.SUB_COMPLETED, m.SUB_FAILED, m.TIMER_FIRED}
-_COMPLETES = {
-    m.TASK_SCHEDULED: {m.TASK_COMPLETED, m.TASK_FAILED},
-    m.SUB_CREATED: {m.SUB_COMPLETED, m.SUB_FAILED},
-    m.TIMER_CREATED: {m.TIMER_FIRED},
-}
-_INTERNAL_TIMER = -100  # a hop of a timer longer than the storage backend allows; history numbers it so
-POISON_DEQUEUES = 10
-
-
-@dataclass(frozen=True)
-class Message:
-    """One message as the sweep of the queues saw it."""
-
-    queue: str
-    id: str
-    text: str
-    pop_receipt: str
-    dequeue_count: int
-    inserted: datetime
-    next_visible: datetime
-    task: TaskMessage | None  # None: it cannot be read
-    problem: str = ""  # why it cannot be read
-    blob: str = ""  # the blob of its envelope, when it is large
-    is_misplaced: bool = False  # lies in another control queue than its instance's
-
-    def describe(self) -> str:
-        """`TaskCompleted#3`, or what is known of an unreadable one."""
-        return self.task.describe() if self.task else f"unreadable message {self.id}"
-
-
-@dataclass(frozen=True)
-class Instance:
-    """What the hub holds of one instance, as stored."""
-
-    instance_id: str
-    row: Entity | None = None
-    history: tuple[Entity, ...] = ()  # rows in the order of their keys, without the sentinel
-    sentinel: Entity | None = None
-    messages: tuple[Message, ...] = ()
-    missing_blobs: tuple[str, ...] = ()
-    problems: tuple[str, ...] = ()  # rows that cannot be read, in words
-    sent: tuple[Message, ...] = ()  # queued messages that this instance sent to others
-
-
-def number_of(event: Event) -> int:
-    """The number of the task, timer or child that an answer answers."""
-    number = event.get("TimerId") if event["EventType"] == m.TIMER_FIRED else event.get("TaskScheduledId")
-    return -1 if number is None else int(number)
-
-
-def sent_at(event: Event) -> datetime:
-    """When an event came about, 1970 when it does not say."""
-    try:
-        return m.parse_timestamp(str(event.get("Timestamp", "")))
-    except Undecodable:
-        return EPOCH
-
-
-def request_of(event: Event) -> dict[str, Any] | None:
-    """The request that an EventSent or EventRaised event carries to an entity, None when it carries none."""
-    if event.get("Name") != "op" and not str(event.get("Name") or "").startswith("op@"):
-        return None
-    try:
-        request = json.loads(event.get("Input") or "")
-    except ValueError:
-        return None
-    return request if isinstance(request, dict) and "id" in request else None
+from taskhub.messages import Event
 
 
 @dataclass(frozen=True)
@@ -236,7 +179,7 @@ class Facts:
         return {
             (scheduled, number_of(event))
             for event in self.events
-            for scheduled, kinds in _COMPLETES.items()
+            for scheduled, kinds in COMPLETES.items()
             if event["EventType"] in kinds
         }
 
@@ -245,7 +188,7 @@ class Facts:
         """Everything that history says was scheduled: (kind, number) -> event."""
         found = {}
         for event in self.events:
-            if event["EventType"] in _COMPLETES and event["EventId"] != _INTERNAL_TIMER:
+            if event["EventType"] in COMPLETES and event["EventId"] != INTERNAL_TIMER:
                 found[event["EventType"], event["EventId"]] = event
         return found
 
@@ -358,7 +301,7 @@ class Facts:
         return [
             message
             for message in self.for_current(self.answers)
-            if message.task and number_of(message.task.event) == number and message.task.kind in _COMPLETES[scheduled]
+            if message.task and number_of(message.task.event) == number and message.task.kind in COMPLETES[scheduled]
         ]
 
     def replies_to(self, call: Event) -> list[Message]:
@@ -419,17 +362,17 @@ class Facts:
     @cached_property
     def entity_state(self) -> dict[str, Any]:
         """An entity's {exists, state, sorter} from its history, which alone counts; empty without one."""
-        return _object((self.start_event or {}).get("Input"))
+        return json_object((self.start_event or {}).get("Input"))
 
     def has_executed(self, call: Event) -> bool:
         """Whether this entity has executed a call, by its record of what it received from the caller."""
         request = request_of(call) or {}
         sorter = self.entity_state.get("sorter") or {}
         last = (sorter.get("ReceivedFromInstance") or {}).get(request.get("parent") or "")
-        sent = _moment(request.get("Timestamp"))
+        sent = moment_of(request.get("Timestamp"))
         if last:
-            return _moment(last.get("Last")) >= sent
-        return bool(sorter) and sent <= _moment(sorter.get("ReceiveHorizon"))
+            return moment_of(last.get("Last")) >= sent
+        return bool(sorter) and sent <= moment_of(sorter.get("ReceiveHorizon"))
 
     def requests_for(self, request_id: str) -> list[Message]:
         """Queued requests with an id, when this is an entity."""
@@ -438,18 +381,3 @@ class Facts:
 
 def _identity(event: Event) -> tuple[object, object, datetime]:
     return event.get("Name"), event.get("Input"), sent_at(event)
-
-
-def _object(text: Any) -> dict[str, Any]:
-    try:
-        value = json.loads(text) if isinstance(text, str) else text
-    except ValueError:
-        return {}
-    return value if isinstance(value, dict) else {}
-
-
-def _moment(text: object) -> datetime:
-    try:
-        return m.parse_timestamp(str(text)) if text else EPOCH
-    except Undecodable:
-        return EPOCH

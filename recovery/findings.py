@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from typing import Literal
 
 from recovery.awaits import Delivery, not_awaited
-from recovery.facts import Facts, Message
+from recovery.facts import Facts
+from recovery.observed import Message
 from taskhub import messages as m
 
 Outcome = Literal[

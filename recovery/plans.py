@@ -15,99 +15,20 @@ from datetime import datetime
 from typing import Any
 
 from recovery.awaits import Delivery, Leaf, pokes
-from recovery.facts import EPOCH, Message, request_of
+from recovery.observed import EPOCH, Message, request_of
 from recovery.proofs import (
     restored_rows,
     row_from_history,
     row_from_start,
     status_from_history,
 )
+from recovery.repair_steps import CutHistory, Delete, PutRow, Send, Step, WriteHistory, WriteRow
 from recovery.rules import Verdict
 from taskhub import messages as m
-from taskhub.accounts import Entity
-from taskhub.layout import row_key
-from taskhub.messages import Event, TaskMessage
+from taskhub.messages import TaskMessage
 
 POKE = "__recovery_poke"
 LOST = "recovery: what it needs was lost with the region"
-
-
-@dataclass(frozen=True)
-class Delete:
-    """R11: remove a message."""
-
-    message: Message
-    repair: str = "R11"
-
-    def words(self) -> str:
-        return f"delete {self.message.describe()} from {self.message.queue}"
-
-
-@dataclass(frozen=True)
-class Send:
-    """R4, R5, R6, R8: put a message."""
-
-    task: TaskMessage
-    repair: str
-    due: datetime = EPOCH
-
-    def words(self) -> str:
-        when = f", visible {self.due:%Y-%m-%d %H:%M:%S}Z" if self.due > EPOCH else ""
-        return f"send {self.task.describe()} to {self.task.instance_id}{when}"
-
-
-@dataclass(frozen=True)
-class WriteRow:
-    """R7: write the Instances row, all of it or some columns; what it blanks becomes the empty text."""
-
-    columns: Entity
-    replace: bool = False
-    repair: str = "R7"
-
-    def words(self) -> str:
-        shown = ", ".join(f"{name} {_short(value)}" for name, value in self.columns.items() if name in _SHOWN)
-        return f"{'replace' if self.replace else 'write'} the row: {shown or ', '.join(self.columns)}"
-
-
-@dataclass(frozen=True)
-class WriteHistory:
-    """Append events that something else proves, or begin a history with them."""
-
-    events: tuple[Event, ...]
-    execution_id: str
-    start: int
-    repair: str = "history"
-
-    def words(self) -> str:
-        return f"write history rows from {self.start}: {', '.join(m.EVENT_NAMES[x['EventType']] for x in self.events)}"
-
-
-@dataclass(frozen=True)
-class PutRow:
-    """Put one missing history row back at its place."""
-
-    event: Event
-    execution_id: str
-    position: int
-    repair: str = "history"
-
-    def words(self) -> str:
-        return f"restore history row {row_key(self.position)}: {m.EVENT_NAMES[self.event['EventType']]}"
-
-
-@dataclass(frozen=True)
-class CutHistory:
-    """Delete the history from a position on (0: all of it), the sentinel only with all of it."""
-
-    position: int
-    repair: str = "history"
-
-    def words(self) -> str:
-        return "delete the history" if self.position == 0 else f"delete the history from row {self.position} on"
-
-
-Step = Delete | Send | WriteRow | WriteHistory | PutRow | CutHistory
-_SHOWN = ("RuntimeStatus", "ExecutionId", "Input", "Output")
 
 
 @dataclass(frozen=True)
@@ -123,11 +44,6 @@ class Plan:
     @property
     def is_empty(self) -> bool:
         return not self.steps
-
-
-def _short(value: object) -> str:
-    text = str(value)
-    return text if len(text) <= 40 else f"{text[:37]}…"
 
 
 def make_plan(

@@ -6,7 +6,8 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 
 from recovery.awaits import AnyOf, awaited, leaves, look
-from recovery.facts import Facts, Message, number_of
+from recovery.facts import Facts
+from recovery.observed import Message, number_of
 from recovery.replay import Replayed
 from recovery.rules import Verdict
 from taskhub import messages as m

@@ -22,8 +22,9 @@ from typing import Any, Literal
 
 from recovery.doctor import add_account, open_existing
 from recovery.errors import HubIsLive, RecoveryError
-from recovery.facts import Facts, Message, sent_at
+from recovery.facts import Facts
 from recovery.journal import DEFAULT_HUB, Entry, Journal, JournalOfAnotherHub
+from recovery.observed import Message, sent_at
 from recovery.plans import LOST
 from recovery.proofs import row_from_start
 from recovery.records import RecordsUnreachable, open_place, open_records

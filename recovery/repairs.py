@@ -13,8 +13,9 @@ from contextlib import suppress
 from datetime import datetime, timedelta
 from typing import Any
 
-from recovery.facts import EPOCH
-from recovery.plans import CutHistory, Delete, Plan, PutRow, Send, Step, WriteHistory, WriteRow
+from recovery.observed import EPOCH
+from recovery.plans import Plan
+from recovery.repair_steps import CutHistory, Delete, PutRow, Send, Step, WriteHistory, WriteRow
 from recovery.rules import Verdict
 from taskhub import history as histories
 from taskhub import payloads

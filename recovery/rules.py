@@ -13,8 +13,9 @@ from datetime import datetime
 from typing import Literal
 
 from recovery import awaits
-from recovery.facts import Facts, Message
+from recovery.facts import Facts
 from recovery.findings import Finding, Outcome, find_all, worst
+from recovery.observed import Message
 from taskhub import messages as m
 
 Kind = Literal["completed", "waiting", "goes-on", "repeats", "stuck", "damaged", "lost", "orphan", "undecided"]

@@ -20,7 +20,8 @@ from typing import Any, Literal
 from urllib.parse import unquote
 
 from recovery.errors import HubNotFound, HubNotReadable
-from recovery.facts import Facts, Instance, Message, request_of
+from recovery.facts import Facts
+from recovery.observed import Instance, Message, request_of
 from taskhub import messages as m
 from taskhub.accounts import MAX_GET, Account, Entity, Query, QueueMessage, Row, Where
 from taskhub.clock import Clock

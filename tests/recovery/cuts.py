@@ -12,7 +12,8 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from recovery.facts import Facts, Instance, Message
+from recovery.facts import Facts
+from recovery.observed import Instance, Message
 from taskhub import messages as m
 from taskhub.accounts import Entity, Value, Write
 from taskhub.hub import HubSettings, TaskHub

@@ -10,8 +10,9 @@ import pytest
 
 from recovery import repairs
 from recovery.examination import Doctor, reset_app_lease
-from recovery.plans import Delete, Send, make_plan
+from recovery.plans import make_plan
 from recovery.proofs import settled
+from recovery.repair_steps import Delete, Send
 from recovery.replay import load_app
 from recovery.rules import judge
 from taskhub.accounts import open_account

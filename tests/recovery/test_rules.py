@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from recovery import rules
-from recovery.facts import Message
+from recovery.observed import Message
 from recovery.replay import load_app
 from taskhub import messages as m
 from taskhub.messages import TaskMessage

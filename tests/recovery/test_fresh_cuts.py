@@ -1,0 +1,27 @@
+"""Verdicts on hubs that the geo pair cut, in shapes without a recording, agree with what a host then does."""
+
+from __future__ import annotations
+
+import pytest
+
+from lab import simulation
+from tests.recovery import fresh_cuts
+
+pytestmark = [
+    pytest.mark.filterwarnings("ignore:Potential duplicate Task completion"),
+    pytest.mark.filterwarnings("ignore::DeprecationWarning"),
+]
+
+
+@pytest.fixture(scope="module")
+def seen():
+    ground = simulation.Ground()
+    return [one for seed in range(40) for one in fresh_cuts.cut(seed, ground)]
+
+
+def test_every_verdict_on_a_fresh_cut_agrees_with_what_the_host_does_then(seen):
+    assert [one for one in seen if not one.agrees] == []
+
+
+def test_the_fresh_cuts_hold_instances_that_move_wait_and_are_stuck(seen):
+    assert {one.kind for one in seen} >= {"completed", "waiting", "stuck", "lost"}
