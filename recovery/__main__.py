@@ -15,6 +15,7 @@ COMMANDS = {
     "drill": ("recovery.operator_cli", "fail over and back with real instances, and write a report"),
     "doctor": ("recovery.doctor", "a verdict for every instance of a hub, and repairs"),
     "reconcile": ("recovery.reconcile", "start and raise what the journal accepted and the hub lost"),
+    "fence": ("recovery.fence_command", "which region works; makes another one the one that does"),
     "practise": ("recovery.practise", "a disaster for --fake, to practise on"),
 }
 

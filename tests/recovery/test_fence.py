@@ -6,6 +6,7 @@ import json
 
 import pytest
 
+from recovery.__main__ import main
 from recovery.fence import RECORD, Fence, Fenced, NoFence, open_fence, take_over
 from recovery.records import DirectoryRecords, RecordChanged, RecordsUnreachable
 
@@ -140,3 +141,20 @@ def test_the_settings_switch_the_fence_on_and_off(tmp_path):
     assert (made.region, made.when_unreadable, made.cache_seconds) == (WEST, "stop", 2.0)
     with pytest.raises(ValueError, match="FENCE_WHEN_UNREADABLE is 'perhaps'"):
         open_fence({"FENCE_REGION": WEST, "JOURNAL_STORAGE": str(tmp_path), "FENCE_WHEN_UNREADABLE": "perhaps"})
+
+
+def test_the_command_shows_and_changes_which_region_works(tmp_path, capsys):
+    place = str(tmp_path / "journal")
+    assert main(["fence", "--journal", place]) == 0
+    assert "every region may work" in capsys.readouterr().out
+    assert main(["fence", "--journal", place, "--take-over", NORTH, "--by", "night shift"]) == 0
+    assert "northeurope works, as epoch 1" in capsys.readouterr().out
+    assert main(["fence", "--journal", place]) == 0
+    assert "taken over by night shift" in capsys.readouterr().out
+
+
+def test_without_a_journal_the_command_says_so(monkeypatch, capsys):
+    monkeypatch.delenv("JOURNAL_STORAGE", raising=False)
+    monkeypatch.delenv("JOURNAL_STORAGE__accountName", raising=False)
+    assert main(["fence"]) == 2
+    assert "No journal is named" in capsys.readouterr().err
