@@ -13,6 +13,8 @@ from typing import Any
 
 import function_app
 
+from infra.hooks.build_package import sources
+
 ROOT = Path(function_app.__file__).parent
 START_SECONDS = 60
 PAUSE_SECONDS = 0.05
@@ -35,9 +37,9 @@ class RunningApp:
 
     def __init__(self, folder: Path, settings: dict[str, str]) -> None:
         self.folder = folder
-        for name in ("function_app.py", "host.json"):
-            shutil.copy(ROOT / name, folder / name)
-        shutil.copytree(ROOT / "workflows", folder / "workflows", ignore=shutil.ignore_patterns("__pycache__"))
+        for path in sources(ROOT):  # exactly what is deployed
+            (folder / path).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy(ROOT / path, folder / path)
         (folder / "local.settings.json").write_text(json.dumps({"IsEncrypted": False, "Values": settings}))
         self.port = _free_port()
         self.base = f"http://localhost:{self.port}"
