@@ -100,6 +100,7 @@ class QueueListener:
         self._in_hand: dict[str, QueueMessage] = {}
         self._freed = asyncio.Event()
         self._is_missing = False
+        self._is_readable = True
 
     @property
     def name(self) -> str:
@@ -149,8 +150,9 @@ class QueueListener:
             return []
         except AccountError as error:
             log.warning("The %s cannot be read: %s", self.name, error)
+            self._is_readable = False
             return []
-        self._is_missing = False
+        self._is_missing, self._is_readable = False, True
         return [message for message in found if not self._has_come_back(message)]
 
     def _has_come_back(self, message: QueueMessage) -> bool:
@@ -161,7 +163,7 @@ class QueueListener:
         return True
 
     async def _idle(self, seconds: float) -> None:
-        if self._is_missing:
+        if self._is_missing or not self._is_readable:  # a message that is there would wake us at once, in vain
             await asyncio.sleep(seconds)
             return
         try:
