@@ -17,6 +17,7 @@ from lab.drills.region import Region
 APP = Path(__file__).resolve().parent.parent / "function_apps" / "ledger"
 HOOK = "/runtime/webhooks/durabletask"
 READY_SECONDS = 30.0
+MANY = 100_000  # instances on one page
 TERMINAL = ("Completed", "Failed", "Terminated")
 
 
@@ -100,7 +101,7 @@ def status(host: Region, instance_id: str) -> dict[str, Any]:
 def statuses(host: Region) -> dict[str, dict[str, Any]]:
     """All instances by id, {} when the host is gone."""
     try:
-        answer = requests.get(f"{host.origin}{HOOK}/instances?top=1000", timeout=10)
+        answer = requests.get(f"{host.origin}{HOOK}/instances?top={MANY}", timeout=60)
         return {one["instanceId"]: one for one in answer.json()} if answer.status_code == 200 else {}
     except requests.RequestException:
         return {}
