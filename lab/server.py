@@ -30,6 +30,9 @@ GRACE_SECONDS = 5.0
 HOME = b"<!DOCTYPE html><title>Functions</title><p>Your function app is up and running, on this machine.</p>"
 
 log = logging.getLogger("lab.server")
+# What is no HTTP is answered with 400, and a caller may hang up at any time: neither is a fault that a person must see.
+client_faults = logging.getLogger("lab.server.clients")
+client_faults.setLevel(logging.CRITICAL)
 
 
 class Server:
@@ -72,7 +75,10 @@ class Server:
 
     async def start(self) -> None:
         """Listens. PortTaken."""
-        server = web.Server(self._handle, request_factory=_request_of_any_size, access_log=None)
+        server = web.Server(
+            self._handle, request_factory=_request_of_any_size, access_log=None, logger=client_faults,
+            auto_decompress=False,  # bodies reach the functions as they were sent, as on Azure
+        )  # fmt: skip
         runner = web.ServerRunner(server, shutdown_timeout=GRACE_SECONDS)
         await runner.setup()
         try:
@@ -112,7 +118,10 @@ class Server:
         return name.lower() in known or name.lower() in settings or f"azurewebjobs{name.lower()}" in settings
 
     async def _handle(self, request: web.BaseRequest) -> web.StreamResponse:
-        body = await request.read()
+        try:
+            body = await request.read()
+        except web.RequestPayloadError:
+            return web.Response(status=400)
         incoming = Incoming(
             method=request.method,
             scheme=request.scheme,

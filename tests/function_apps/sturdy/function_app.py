@@ -12,7 +12,12 @@ app = df.DFApp(http_auth_level=func.AuthLevel.ANONYMOUS)
 @app.route(route="start/{name}/{id?}", methods=["POST", "PUT"])
 @app.durable_client_input(client_name="client")
 async def start(req: func.HttpRequest, client):
-    instance_id = await client.start_new(req.route_params["name"], req.route_params.get("id"), req.get_body().decode())
+    """Starts whatever is asked for; what cannot be started is the caller's fault."""
+    try:
+        data = req.get_body().decode()
+        instance_id = await client.start_new(req.route_params["name"], req.route_params.get("id"), data)
+    except Exception as error:
+        return func.HttpResponse(f"{type(error).__name__}: {error}", status_code=400)
     return client.create_check_status_response(req, instance_id)
 
 
