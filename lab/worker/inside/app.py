@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import re
 from concurrent.futures import Executor
 from pathlib import Path
 from typing import Any
@@ -10,6 +12,7 @@ from . import loading, signatures
 from .episodes import Episodes
 from .invocations import Invocations
 
+SETTING = re.compile(r"%([^%\s]+)%")
 REGISTERED_UNDER = {
     "orchestrationTrigger": "orchestration",
     "activityTrigger": "activity",
@@ -27,12 +30,12 @@ class App:
         self._episodes = Episodes(by_name)
 
     def describe(self) -> list[dict[str, Any]]:
-        """The functions as FunctionInfo's fields."""
+        """The functions as FunctionInfo's fields, app settings put in where their bindings name them."""
         return [
             {
                 "name": function.name,
                 "trigger": function.trigger["type"],
-                "bindings": function.bindings,
+                "bindings": [with_settings(binding) for binding in function.bindings],
                 "registered_name": registered_name(function),
             }
             for function in self.functions
@@ -62,7 +65,16 @@ def registered_name(function: signatures.Signature) -> str:
     key = REGISTERED_UNDER.get(function.trigger["type"])
     if key is None:
         return ""
-    return str(function.trigger.get(key) or function.name)
+    return str(with_settings(function.trigger).get(key) or function.name)
+
+
+def with_settings(binding: dict[str, Any]) -> dict[str, Any]:
+    """A binding with %NAME% in its texts replaced by the app setting NAME; what is not set stays as it is."""
+    return {key: SETTING.sub(_setting, value) if isinstance(value, str) else value for key, value in binding.items()}
+
+
+def _setting(match: re.Match[str]) -> str:
+    return os.environ.get(match[1], match[0])
 
 
 def load(root: Path, threads: Executor | None) -> App:

@@ -136,18 +136,17 @@ def _check_type(name: str, binding: dict[str, Any], annotation: Any, is_out: boo
     converter = converter_of(binding["type"])
     if converter is None:
         return  # a binding without a converter takes str or bytes; nothing here can tell which the app expects
-    if not isinstance(annotation, type):
-        annotation = typing.get_origin(annotation)
-        if not isinstance(annotation, type):
-            return
+    plain = annotation if isinstance(annotation, type) else typing.get_origin(annotation)
+    if not isinstance(plain, type):
+        return
     check = converter.check_output_type_annotation if is_out else converter.check_input_type_annotation
     try:
-        fits = check(annotation)
+        fits = check(annotation)  # as it is written: List[str] fits a queue output where list does not
     except TypeError:
         fits = True
     if not fits:
         raise _refuse(
             name,
             f'type of {binding["name"]} binding in function.json "{binding["type"]}" does not match its Python '
-            f'annotation "{annotation.__name__}"',
+            f'annotation "{plain.__name__}"',
         )

@@ -122,6 +122,14 @@ def test_settings_are_in_the_environment_before_import_and_out_of_it_afterwards(
     assert "LOCAL_ONLY" not in os.environ and os.getcwd() != str(tmp_path)
 
 
+def test_app_settings_named_in_bindings_are_put_in(tmp_path: Path) -> None:
+    text = "@app.route(route='%SECTION%/items-%UNSET%')\ndef f(req): ...\n"
+    text += "@app.activity_trigger(input_name='x', activity='do_%SECTION%')\ndef g(x): ...\n"
+    found = LocalWorker(write_app(tmp_path, APP + text), {"SECTION": "shop"}).functions
+    assert found[0].bindings[0]["route"] == "shop/items-%UNSET%"
+    assert found[1].registered_name == "do_shop"
+
+
 def test_apps_that_call_their_modules_alike_do_not_see_each_others(tmp_path: Path) -> None:
     answers = []
     for number in (1, 2):
