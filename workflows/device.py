@@ -21,7 +21,7 @@ import azure.functions as func
 
 from workflows import device_state, inputs, responses, retries, starters
 from workflows.inputs import Checks
-from workflows.orchestration import TIME_OVER, Inbox, Steps, from_iso, iso
+from workflows.orchestration import TIME_OVER, TURN_OF_A_GENERATION, Inbox, Steps, from_iso, iso
 from workflows.responses import Gone, NotFound
 from workflows.retries import FORWARD, GaveUp
 
@@ -32,7 +32,7 @@ ENTITY = "device"
 COUNTER = "counter"
 ALARM_EVENT = "alarm"
 LARGEST = 1e12
-EVENTS_PER_GENERATION = 20
+EVENTS_PER_GENERATION = 100
 IDS_KEPT = 200
 
 
@@ -148,7 +148,7 @@ def check(data: Any) -> dict[str, Any]:
 def device_watch(context: df.DurableOrchestrationContext) -> Steps:
     """Tells every alarm once and every silence once, for as long as the device has one; `{"stop": true}` ends it."""
     state: Any = context.get_input()
-    inbox = Inbox(context, ALARM_EVENT, state.get("unread"))
+    inbox = Inbox(context, ALARM_EVENT, state.get("unread"), TURN_OF_A_GENERATION)
     told, silent_since = list(state.get("told", [])), state.get("silent_since", "")
     for _ in range(EVENTS_PER_GENERATION):
         context.set_custom_status({"device": state["device"], "alarms": len(told)})

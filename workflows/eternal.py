@@ -16,13 +16,14 @@ import azure.durable_functions as df
 
 from workflows import blobs
 from workflows.inputs import Checks
-from workflows.orchestration import TIME_OVER, Inbox, Steps
+from workflows.orchestration import TIME_OVER, TURN_OF_A_GENERATION, Inbox, Steps
 from workflows.retries import STORAGE
 
 blueprint = df.Blueprint()
 
 ITEM_EVENT = "item"
 IDS_KEPT = 1000
+BATCHES_PER_GENERATION = 25
 
 
 def check(data: Any) -> dict[str, Any]:
@@ -39,19 +40,21 @@ def check(data: Any) -> dict[str, Any]:
 
 @blueprint.orchestration_trigger(context_name="context")
 def eternal(context: df.DurableOrchestrationContext) -> Steps:
-    """One batch a generation; what came meanwhile and was not read yet begins the next."""
+    """Some batches a generation; what came meanwhile and was not read yet begins the next."""
     state: Any = context.get_input()
-    inbox = Inbox(context, ITEM_EVENT, state.get("unread"))
-    number, ids = state.get("batches", 0) + 1, list(state.get("ids", []))
-    context.set_custom_status({"batches": number - 1, "items": state.get("items", 0)})
-    items, ids, stopped = yield from _gather(context, inbox, state, ids)
-    if items:
-        batch = {"instance": context.instance_id, "number": number, "items": items}
-        yield from inbox.during(context.call_activity_with_retry("keep_batch", STORAGE, batch))
-    done = {"batches": number if items else number - 1, "items": state.get("items", 0) + len(items)}
-    if stopped:
-        return done
-    context.continue_as_new({**state, **done, "ids": ids, "unread": (yield from inbox.carry())})
+    inbox = Inbox(context, ITEM_EVENT, state.get("unread"), TURN_OF_A_GENERATION)
+    batches, total, ids = state.get("batches", 0), state.get("items", 0), list(state.get("ids", []))
+    for _ in range(BATCHES_PER_GENERATION):
+        context.set_custom_status({"batches": batches, "items": total})
+        items, ids, stopped = yield from _gather(context, inbox, state, ids)
+        if items:
+            batches, total = batches + 1, total + len(items)
+            batch = {"instance": context.instance_id, "number": batches, "items": items}
+            yield from inbox.during(context.call_activity_with_retry("keep_batch", STORAGE, batch))
+        if stopped:
+            return {"batches": batches, "items": total}
+    unread = yield from inbox.carry()
+    context.continue_as_new({**state, "batches": batches, "items": total, "ids": ids, "unread": unread})
     return None
 
 

@@ -20,7 +20,7 @@ import requests
 
 from workflows import gateways, responses, retries, settings, starters
 from workflows.inputs import Checks
-from workflows.orchestration import TIME_OVER, Inbox, Steps, from_iso, iso
+from workflows.orchestration import TIME_OVER, TURN_OF_A_GENERATION, Inbox, Steps, from_iso, iso
 from workflows.retries import FORWARD, GaveUp
 
 blueprint = df.Blueprint()
@@ -111,7 +111,7 @@ def monitor(context: df.DurableOrchestrationContext) -> Steps:
     now = context.current_utc_datetime
     deadline = from_iso(state["deadline"]) if "deadline" in state else _deadline(now, state)
     checked = state.get("checks", 0) + 1
-    inbox = Inbox(context, STOP_EVENT, state.get("unread"))
+    inbox = Inbox(context, STOP_EVENT, state.get("unread"), TURN_OF_A_GENERATION)
 
     look = context.call_activity("check_condition", {key: state[key] for key in ("url", "condition", "expect_status")})
     seen = yield from _look(inbox, look)

@@ -16,9 +16,12 @@ Steps: TypeAlias = Generator[Any, Any, Any]
 # stay Running until the leg ends. Waiting in shorter turns of our own keeps every timer cancellable.
 LONGEST_TIMER = timedelta(days=5)
 
-# How long the timer runs that only serves to be cancelled; long enough to be rarely fired, short enough not to lie in
-# the queue for days.
-RELEASE_TIMER = timedelta(minutes=15)
+# How long the timer runs that only serves to be cancelled, at first and at last: its message stays in the queue until
+# then, and a generation must not end before (see Inbox.carry).
+RELEASE_AFTER, RELEASE_AFTER_AT_LAST = timedelta(seconds=2), timedelta(seconds=64)
+TIMER_MARGIN = timedelta(seconds=1)
+# How long one wait is at most where generations follow each other: the end of one waits for its last timer.
+TURN_OF_A_GENERATION = timedelta(minutes=10)
 
 # What an inbox answers when no event came in time; an event's data can be any JSON, null included.
 TIME_OVER: Any = object()
@@ -77,11 +80,19 @@ class Inbox:
     catch up, and then takes along what came until that moment and was not read.
     """
 
-    def __init__(self, context: df.DurableOrchestrationContext, name: str, carried: list[Any] | None = None) -> None:
+    def __init__(
+        self,
+        context: df.DurableOrchestrationContext,
+        name: str,
+        carried: list[Any] | None = None,
+        longest_turn: timedelta = LONGEST_TIMER,
+    ) -> None:
         self._context = context
         self._name = name
+        self._longest_turn = longest_turn
         self._waiting: deque[Any] = deque(carried or [])
         self._next_row = 0
+        self._timers_until = context.current_utc_datetime
         self._open = context.wait_for_external_event(name)
 
     def has_news(self) -> bool:
@@ -89,8 +100,12 @@ class Inbox:
         return bool(self._waiting)
 
     def carry(self) -> Steps:
-        """What the inbox of the next generation has to be given; continue-as-new must follow at once."""
-        barrier = self._context.create_timer(self._context.current_utc_datetime)
+        """What the inbox of the next generation has to be given; continue-as-new must follow at once.
+
+        The last cancelled timer's message has to be gone first. The storage provider puts a message for a generation
+        that has ended into one batch with events that came just then, and throws all of them away.
+        """
+        barrier = self._context.create_timer(max(self._context.current_utc_datetime, self._timers_until))
         yield barrier
         unread = list(self._waiting)
         for row in self._context.histories[self._next_row :]:
@@ -102,8 +117,10 @@ class Inbox:
 
     def during(self, task: Any) -> Steps:
         """Waits for the task and gives its result, or raises its failure; events that come meanwhile are kept."""
+        release = RELEASE_AFTER
         while not task.is_completed:
-            yield from self._turn(self._context.current_utc_datetime + RELEASE_TIMER, task)
+            yield from self._turn(self._context.current_utc_datetime + release, task)
+            release = min(release * 2, RELEASE_AFTER_AT_LAST)
         if isinstance(task.result, Exception):
             raise task.result
         return task.result
@@ -117,7 +134,7 @@ class Inbox:
             elif self._context.current_utc_datetime >= until:
                 return TIME_OVER
             else:
-                yield from self._turn(min(until, self._context.current_utc_datetime + LONGEST_TIMER))
+                yield from self._turn(min(until, self._context.current_utc_datetime + self._longest_turn))
         return self._waiting.popleft()
 
     def _turn(self, until: datetime, *tasks: Any) -> Steps:
@@ -125,6 +142,7 @@ class Inbox:
         yield self._context.task_any([*tasks, self._open, timer])
         if not timer.is_completed:
             timer.cancel()
+            self._timers_until = max(self._timers_until, until + TIMER_MARGIN)
         self._collect()
 
     def _collect(self) -> None:

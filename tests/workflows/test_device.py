@@ -100,7 +100,7 @@ def test_alarms_that_come_all_at_once_are_all_told(hub: World, outside: Outside)
         report(hub, number, 1)
     hub.settle()
     assert len(mails(outside)) == 45
-    assert hub.instances["watch-d-1"].generations == 3
+    assert hub.instances["watch-d-1"].generations == 1
 
 
 def test_an_alarm_nobody_watches_is_answered_so(hub: World) -> None:
