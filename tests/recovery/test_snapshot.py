@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import shutil
+import subprocess
+import sys
+import time
 from contextlib import asynccontextmanager
 from datetime import datetime, timedelta, timezone
 
@@ -10,12 +14,17 @@ import pytest
 from recovery import rules
 from recovery.errors import HubNotFound
 from recovery.examination import Doctor
+from recovery.fence import Fence, take_over
 from recovery.findings import worst
+from recovery.journal import Journal
+from recovery.records import RecordChanged, RecordsUnreachable, open_place
+from recovery.replay import load_app
 from recovery.snapshot import Snapshot, find_hub, live_leases
 from taskhub.accounts import Write, open_account
 from taskhub.clock import ManualClock
 from taskhub.hub import HubSettings, TaskHub
-from tests.recovery import cuts
+from tests.recovery import cuts, standby
+from tests.taskhub.accounts import conftest as helpers
 
 
 @asynccontextmanager
@@ -191,3 +200,61 @@ async def test_a_missing_blob_behind_a_history_is_an_error_loop_and_is_repaired(
         assert (line.outcome, line.rule) == ("error-loop", "blob-of-history-missing")
         repaired = await Doctor(hub).repair(found)
         assert "give --app" in repaired.left["losttimer"]  # gone back to before the result, whose input only code knows
+
+
+@pytest.fixture(scope="module")
+def azurite():
+    """A running Azurite of its own; its connection string."""
+    if shutil.which("node") is None or not (helpers.ROOT / "node_modules" / "azurite").exists():
+        pytest.skip("Azurite is not installed; `npm ci` installs it, and then the doctor is checked on it too")
+    port = helpers.free_ports()
+    command = [sys.executable, str(helpers.ROOT / "scripts" / "azurite"), "--in-memory", "--port", str(port)]
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    try:
+        helpers.wait_for(process, port)
+        yield helpers.connection_string(port)
+    finally:
+        process.terminate()
+        process.wait(10)
+
+
+async def test_a_hub_on_azurite_is_judged_by_receiving_and_repaired(azurite):
+    account = await open_account(azurite)
+    try:
+        hub = TaskHub(account, cuts.settings())
+        for name in ("lostwork", "c9L", "c16L", "c2E", "losthist", "s3", "hole", "c17L", "c23", "m1b"):
+            await cuts.pour(next(cut for cut in cuts.cuts() if cut.name == name), hub)
+        doctor = Doctor(hub, load_app(standby.GOLDEN).replay)
+        found = await doctor.examine()
+        outcomes = {line.instance_id: line.outcome for line in found.lines()}
+        for name in ("lostwork", "c9L", "c16L", "c2E", "losthist", "s3", "hole", "c17L", "m1b"):
+            assert outcomes[name] == next(cut for cut in cuts.cuts() if cut.name == name).outcome
+        repaired = await doctor.repair(found)
+        assert repaired.is_clean, repaired.left
+        assert len(await account.queues.peek(cuts.CONTROL)) > 0  # what the sweep had taken is visible again
+    finally:
+        await account.close()
+
+
+async def test_the_journal_and_the_fence_keep_their_records_on_azurite(azurite):
+    records = open_place(azurite)
+    journal = Journal(records, "Shop")
+    await journal.accept_start("order-1", "order", {"sku": "tea"})
+    assert [entry.instance_id for entry in Journal(records, "Shop").entries("order-1")] == ["order-1"]
+    assert journal.close("order-1", "Completed") == 1 and journal.entries("order-1") == []
+    version = records.put("Shop/x", b"1", only_new=True)
+    for options in ({"only_new": True}, {"version": '"0x0"'}):
+        with pytest.raises(RecordChanged):
+            records.put("Shop/x", b"2", **options)
+    records.put("Shop/x", b"2", version=version)
+    assert records.get("Shop/x")[0] == b"2" and records.get("Shop/y") is None
+    take_over(records, "westeurope", hub="Shop")
+    assert not Fence(records, "northeurope", "Shop").permit().allowed
+
+
+def test_a_journal_that_does_not_answer_is_noticed_within_seconds_and_named():
+    port = helpers.free_ports()  # nobody listens there
+    begin = time.monotonic()
+    with pytest.raises(RecordsUnreachable, match="the journal in devstoreaccount1 .* does not answer"):
+        open_place(helpers.connection_string(port)).put("x", b"")
+    assert time.monotonic() - begin < 15
