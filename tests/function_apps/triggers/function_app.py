@@ -2,7 +2,7 @@
 
 import json
 import logging
-from typing import List
+from typing import List  # noqa: UP035  (as most public apps write it)
 
 import azure.durable_functions as df
 import azure.functions as func
@@ -37,7 +37,7 @@ async def shout(blob: func.InputStream) -> bytes:
 
 @app.route(route="orders/{customer}", methods=["POST"])
 @app.queue_output(arg_name="messages", queue_name="orders", connection="AzureWebJobsStorage")
-def send(req: func.HttpRequest, messages: func.Out[List[str]]) -> func.HttpResponse:
+def send(req: func.HttpRequest, messages: func.Out[List[str]]) -> func.HttpResponse:  # noqa: UP006
     messages.set([json.dumps({"customer": req.route_params["customer"], "sku": sku}) for sku in req.get_json()])
     return func.HttpResponse(status_code=202)
 
