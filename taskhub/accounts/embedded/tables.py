@@ -215,15 +215,16 @@ class EmbeddedTables:
         key, _ = self._existing(table)
         conditions, values = ["tab = ?"], [key]
         for where in query.where:
-            _condition(where, conditions, values)
+            # One lower bound is enough for an index; with a token it must be the token's, or every page is read anew.
+            unindexed = token is not None and where.column == "PartitionKey" and where.op in ("ge", "gt")
+            _condition(where, conditions, values, "+" if unindexed else "")
         if query.any_of:
             alternatives: list[str] = []
             for where in query.any_of:
                 _condition(where, alternatives, values)
             conditions.append(f"({' OR '.join(alternatives)})")
         if token is not None:
-            conditions.append("(pk, rk) > (?, ?)")
-            values += _read_token(token)
+            _go_on(_read_token(token), query, conditions, values)
         sql = f"SELECT pk, rk, etag, written, columns, dates FROM entities WHERE {' AND '.join(conditions)}"
         found = self._db.execute(f"{sql} ORDER BY pk, rk LIMIT {int(size) + 1}", values).fetchall()
         more = len(found) > size
@@ -261,11 +262,21 @@ def _check_condition(write: Write, current: Stored | None, partition: str, row: 
             raise PreconditionFailed(f"The {where} was written by somebody else meanwhile.")
 
 
-def _condition(where: Where, conditions: list[str], values: list[Any]) -> None:
+def _go_on(last: list[str], query: Query, conditions: list[str], values: list[Any]) -> None:
+    """Adds the condition that a row comes after the last one of the page before."""
+    if any(where == Where("PartitionKey", "eq", last[0]) for where in query.where):
+        conditions.append("rk > ?")
+        values.append(last[1])
+    else:
+        conditions.append("(pk, rk) > (?, ?)")
+        values += last
+
+
+def _condition(where: Where, conditions: list[str], values: list[Any], prefix: str = "") -> None:
     """Adds one condition; a value of another type than the column's never matches."""
     comparison = _COMPARE[where.op]
     if column := _COLUMNS.get(where.column):
-        conditions.append(f"{column} {comparison} ?")
+        conditions.append(f"{prefix}{column} {comparison} ?")
         values.append(_plain(where.value))
         return
     path = f'$."{where.column}"'
