@@ -25,7 +25,7 @@ from tests.lab.test_robustness import APP, begin, wait_for
 
 EXAMPLES, HEAVY_EXAMPLES = 250, 5_000
 PATIENCE = 20.0  # seconds until an answer that has not come counts as a hang
-KNOWN_EXCEPTION = re.compile(r"^(System|Newtonsoft)\.")
+KNOWN_EXCEPTION = re.compile(r"^(System|Newtonsoft|DurableTask\.Core)\.")
 
 
 @pytest.fixture(scope="module")
