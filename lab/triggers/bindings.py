@@ -1,4 +1,7 @@
-"""A worker whose functions have their input bindings read before they run and their outputs written afterwards."""
+"""A worker whose functions have their input bindings read before they run and their outputs written afterwards.
+
+HTTP functions, activities and functions of other triggers have bindings; orchestrators and entities cannot.
+"""
 
 from __future__ import annotations
 
@@ -20,6 +23,7 @@ from lab.worker import (
     InvocationFailed,
     Worker,
 )
+from lab.worker.inside.invocations import ACTIVITY_RESULT
 from taskhub.errors import AccountError
 
 log = logging.getLogger("lab.triggers")
@@ -27,7 +31,7 @@ _FAULTS = (Unresolved, outputs.NotWritable, SettingsError, AccountError, Unicode
 
 
 class BoundWorker:
-    """Hands every call on to the worker it is given, and does the bindings of HTTP functions and other triggers."""
+    """Hands every call on to the worker it is given, and does the bindings of those functions that have some."""
 
     def __init__(self, context: TriggerContext) -> None:
         self._worker: Worker = context.worker
@@ -54,7 +58,14 @@ class BoundWorker:
         return values
 
     async def activity(self, function: str, input: str | None, instance_id: str, client_binding: str | None) -> str:
-        return await self._worker.activity(function, input, instance_id, client_binding)
+        if not self._inputs.get(function) and not self._outputs.get(function):
+            return await self._worker.activity(function, input, instance_id, client_binding)
+        text = "null" if input is None else input
+        names = {"instanceId": instance_id, **json_properties(text)}
+        data = {"type": "string", "value": text, "metadata": {}, "inputs": await self._read(function, names)}
+        values = await self._worker.trigger(function, data, client_binding)
+        await self._write(function, values, names)
+        return str(values[ACTIVITY_RESULT]["value"])
 
     async def entity(self, function: str, batch: str) -> str:
         return await self._worker.entity(function, batch)

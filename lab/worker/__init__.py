@@ -121,7 +121,8 @@ class Worker(Protocol):
         """Runs a function of another trigger (timer, queue, blob); returns its outputs by binding name.
 
         `data` is {"type": "json" | "string" | "bytes", "value": …, "metadata": {name: {"type", "value"}}}, perhaps with
-        "inputs": {name: {"type", "value"} or None}; an output is {"type", "value"}. Bytes are base64 text.
+        "inputs": {name: {"type", "value"} or None}; an output is {"type", "value"}. Bytes are base64 text. An activity
+        can be run like this too; what it returned is then the output `$activity`.
         """
         ...
 

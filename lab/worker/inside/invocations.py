@@ -22,6 +22,8 @@ from azure.functions.meta import Datum
 from .failures import FunctionRaised, describe
 from .signatures import Signature, converter_of
 
+ACTIVITY_RESULT = "$activity"  # among the outputs of an activity that is run with its bindings
+
 current_invocation: contextvars.ContextVar[tuple[str, str]] = contextvars.ContextVar(
     "current_invocation", default=("", "")
 )
@@ -129,7 +131,11 @@ class Invocations:
         try:
             if signature.returned is not None and result is not None:
                 outputs = {**outputs, "$return": result}
-            return self._outputs(signature, outputs)
+            written = self._outputs(signature, outputs)
+            if signature.trigger["type"] == "activityTrigger":
+                encoded = converter_of("activityTrigger").encode(result, expected_type=None)
+                written[ACTIVITY_RESULT] = {"type": "json", "value": str(encoded.value)}
+            return written
         except Exception as error:
             raise describe(error) from error
 

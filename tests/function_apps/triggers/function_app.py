@@ -75,3 +75,11 @@ def greet(name: str) -> str:
 @app.service_bus_queue_trigger(arg_name="message", queue_name="elsewhere", connection="BUS")
 def unserved(message: func.ServiceBusMessage) -> None:
     raise AssertionError("not run here")
+
+
+@app.activity_trigger(input_name="asked")
+@app.table_input(arg_name="rows", table_name="orders", partition_key="{customer}", connection="AzureWebJobsStorage")
+@app.queue_output(arg_name="counted", queue_name="counts", connection="AzureWebJobsStorage")
+def count(asked: dict, rows, counted: func.Out[str]) -> int:  # type: ignore[no-untyped-def, type-arg]
+    counted.set(f"{asked['customer']}: {len(json.loads(rows))}")
+    return len(json.loads(rows))

@@ -152,6 +152,19 @@ def test_an_http_function_reads_the_rows_of_its_route(worker: LocalWorker) -> No
     play(main)
 
 
+@pytest.mark.filterwarnings("ignore:azure.functions df_loads")  # what azure-functions tells every app once
+@pytest.mark.filterwarnings("ignore:azure.functions df_dumps")
+def test_an_activity_reads_and_writes_by_what_it_is_given(worker: LocalWorker) -> None:
+    async def main(world: World) -> None:
+        await enqueue(world, "orders", {"customer": "ada", "sku": "tea"})
+        await run(world, worker)
+        assert await bound(world, worker).activity("count", '{"customer": "ada"}', "instance", None) == "1"
+        (message,) = await world.account.queues.peek("counts")
+        assert decode(message.text, True) == b"ada: 1"
+
+    play(main)
+
+
 def test_rows_of_a_table_that_does_not_exist_are_none(worker: LocalWorker) -> None:
     async def main(world: World) -> None:
         assert json.loads((await post(bound(world, worker), "look", "ada", None)).body) == []
