@@ -58,7 +58,16 @@ def _lines(findings: Findings) -> Iterator[tuple[str, str]]:
     )
     yield "recovery point", _recovery_point(findings)
     yield "recovery time", _recovery_time(findings)
-    yield "ground truth", f"agrees for {findings['ground_truth_agrees']} of {findings['instances']} instances"
+    if recovery := findings.get("recovery"):
+        without = recovery["without"]
+        yield "without recovery", f"{without['lost']} lost, {without['stuck']} stuck, " + (
+            f"{recovery['events_lost_without']} events lost"
+        )
+        yield "with recovery", f"{recovery['repaired']} repaired, {recovery['started_again']} started again, " + (
+            f"{recovery['events_raised_again']} events raised again; events sent to the webhook are in no journal"
+        )
+    else:
+        yield "ground truth", f"agrees for {findings['ground_truth_agrees']} of {findings['instances']} instances"
     for problem in findings["problems"]:
         yield "[red]not ok[/red]", problem
     yield "again", findings["command"]
@@ -109,6 +118,7 @@ def html(findings: Findings) -> str:
 {_steps(findings)}
 <h2>Every instance</h2>
 {_requests(findings)}
+{_side_by_side(findings)}
 <h2>Again</h2>
 <p>Seed {findings["seed"]}, {findings["distribution"]} lag of {findings["lag_seconds"]:g} s. The same seed loses the
 same requests: when a write counts as made is fixed by the plan of the work, not by how busy this machine was.</p>
@@ -154,6 +164,24 @@ def _figures(findings: Findings) -> str:
     return f'<div class="figures">{cells}</div><p class="small">{escape(_recovery_point(findings))}</p>'
 
 
+def _side_by_side(findings: Findings) -> str:
+    """Without and with doctor and journal, side by side."""
+    recovery = findings.get("recovery")
+    if not recovery:
+        return ""
+    rows = "".join(
+        f'<tr><td>{name}</td><td class="n">{recovery["without"][name]}</td><td class="n">{count}</td></tr>'
+        for name, count in findings["verdicts"].items()
+    )
+    did = (
+        f"The doctor repaired {recovery['repaired']} instances before North Europe started; the journal started "
+        f"{recovery['started_again']} again and raised {recovery['events_raised_again']} events. Events that clients "
+        "sent to the management webhook, past the app, are in no journal."
+    )
+    head = "<tr><th>Verdict</th><th>Without recovery</th><th>With doctor and journal</th></tr>"
+    return f"<h2>What the recovery did</h2><table>{head}{rows}</table><p>{did}</p>"
+
+
 def _legend(findings: Findings) -> str:
     marks = "".join(
         f'<span><i style="background:{colour}"></i>{name} ({findings["verdicts"][name]})</span>'
@@ -178,8 +206,8 @@ def _steps(findings: Findings) -> str:
     last = (
         f'<tr><td><b>from the loss to the last return</b></td><td class="n"><b>{times["seconds"]:.2f} s</b></td></tr>'
     )
-    return f"""<table>{rows}{last}</table><p class="small">Real time on this machine. On Azure the failover of the account alone
-takes up to an hour.</p>"""
+    return f"""<table>{rows}{last}</table><p class="small">Real time on this machine. On Azure the failover of the account
+alone takes up to an hour.</p>"""
 
 
 def _requests(findings: Findings) -> str:

@@ -41,7 +41,9 @@ class Drilled:
 @pytest.fixture(scope="session")
 def drills(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Drilled]:
     """The same drill twice, and a planned one, side by side: busy machines must not change what they find."""
-    wanted: dict[str, list[str]] = {"first": [], "second": [], "planned": ["--planned"], "no lag": ["--lag", "0"]}
+    wanted: dict[str, list[str]] = {
+        "first": [], "second": [], "planned": ["--planned"], "no lag": ["--lag", "0"], "recovered": ["--recover"],
+    }  # fmt: skip
     running = {}
     for name, more in wanted.items():
         folder = tmp_path_factory.mktemp(name.replace(" ", "-"))

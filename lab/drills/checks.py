@@ -40,6 +40,13 @@ def nothing_is_lost_without_lag(scene: Scene) -> str | None:
     return nothing_is_lost(scene) if scene.options.lag == 0 else None
 
 
+def events_on_record_are_applied(scene: Scene) -> str | None:
+    """An event that the app accepted is in the journal; one sent to the management webhook is in none."""
+    accepted = [one.instance_id for one in scene.workload.requests if one.way == "SendExternalEvent"]
+    wrong = [one for one in accepted if scene.outcomes[one].event != "applied"]
+    return _named("an event that is on record was not applied", wrong, scene)
+
+
 def _named(what: str, instances: list[str], scene: Scene) -> str | None:
     if not instances:
         return None

@@ -11,6 +11,7 @@ from pathlib import Path
 from lab import report
 from lab.drills import DRILLS, Drill
 from lab.drills.findings import Findings
+from lab.drills.recovering import with_recovery
 from lab.drills.run import run
 from lab.drills.scene import Options
 from lab.errors import LabError
@@ -27,8 +28,10 @@ def main(arguments: list[str]) -> int:
     """0: every accepted request has a verdict that agrees with the ground truth. 1: not so. 2: wrong arguments."""
     given = _parser().parse_args(arguments)
     drill = next(one for one in DRILLS if one.planned == given.planned)
+    drill = with_recovery(drill) if given.recover else drill
     seed = random.randrange(SEEDS) if given.seed is None else given.seed
-    options = Options(given.instances, given.lag, given.distribution, seed, given.keep, given.step, given.report)
+    options = Options(given.instances, given.lag, given.distribution, seed, given.keep, given.step, given.recover,
+                      given.report)  # fmt: skip
     screen = Screen(ask=input if given.step or given.keep else None, stepwise=given.step)
     try:
         return asyncio.run(_run(drill, options, screen))
@@ -63,6 +66,7 @@ def _parser() -> argparse.ArgumentParser:
     add("--distribution", choices=DISTRIBUTIONS, default="long-tailed", help="of the lag (long-tailed)")
     add("--seed", type=int, help="repeat a drill: the same seed loses the same requests (drawn)")
     add("--planned", action="store_true", help="leave the region on purpose: everything is copied first")
+    add("--recover", action="store_true", help="with doctor and journal: nothing may be lost or stuck in the end")
     add("--keep", action="store_true", help="leave North Europe running and say what to try")
     add("--step", action="store_true", help="explain each step and wait for Enter before it")
     add("--report", type=_folder, default=Path("."), metavar="DIR", help="where the report goes (this folder)")

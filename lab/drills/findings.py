@@ -31,6 +31,7 @@ def gather(drill: Drill, scene: Scene, problems: list[str]) -> Findings:
         "pace": round(scene.workload.pace, 2),
         "accepted": _accepted(scene),
         "verdicts": {name: sum(one["verdict"] == name for one in instances) for name in CLASSES},
+        "recovery": _recovery(scene, instances),
         "reasons": _reasons(instances),
         "events": _events(instances),
         "recovery_point": _recovery_point(scene, instances),
@@ -47,7 +48,22 @@ def command(drill: Drill, scene: Scene) -> str:
     shape = "" if options.distribution == "long-tailed" else f" --distribution {options.distribution}"
     planned = " --planned" if drill.planned else ""
     size = f"--instances {options.instances} --lag {options.lag:g}"
-    return f"python scripts/drill {size}{shape} --seed {options.seed}{planned}"
+    recover = " --recover" if options.recover else ""
+    return f"python scripts/drill {size}{shape} --seed {options.seed}{planned}{recover}"
+
+
+def _recovery(scene: Scene, instances: list[dict[str, Any]]) -> dict[str, Any] | None:
+    """What doctor and journal did, beside what would have become of the instances without them."""
+    if not scene.options.recover:
+        return None
+    without = Counter(one["truth"]["verdict"] for one in instances)
+    return {
+        "without": {name: without[name] for name in CLASSES},
+        "events_lost_without": sum(one["truth"]["event"] == "lost" for one in instances),
+        "repaired": scene.repaired,
+        "started_again": scene.started_again,
+        "events_raised_again": scene.raised_by_journal,
+    }
 
 
 def _instance(scene: Scene, instance_id: str) -> dict[str, Any]:

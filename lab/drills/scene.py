@@ -40,6 +40,7 @@ class Options:
     seed: int = 0
     keep: bool = False
     stepwise: bool = False
+    recover: bool = False  # with doctor and journal
     report: Path = Path(".")
 
 
@@ -77,8 +78,16 @@ class Scene:
     truths: dict[str, Truth] = field(default_factory=dict)
     raised_again: dict[str, Answer] = field(default_factory=dict)
     outcomes: dict[str, Outcome] = field(default_factory=dict)
+    repaired: int = 0  # instances, by the doctor
+    started_again: int = 0  # by the journal
+    raised_by_journal: int = 0
     quiet_since: float = 0.0  # real time of the last change in the hub
     phases: list[Phase] = field(default_factory=list)
+
+    @property
+    def journal(self) -> Path:
+        """Where accepted requests are on record; it survives the region."""
+        return self.folder / "journal"
 
     @property
     def promoted(self) -> EmbeddedAccount:
@@ -105,8 +114,9 @@ def build(options: Options, planned: bool, folder: Path, screen: Screen) -> Scen
     names = HubNames(durable.hub, durable.partition_count)
     workload = plan(options.instances, options.lag, options.seed)
     pair = _pair(options, folder, Timeline(names, workload))
-    west = Region("West Europe", "durable-failover-west", folder / "west-europe.db", folder)
-    north = Region("North Europe", "durable-failover-north", folder / "north-europe.db", folder)
+    given = {"JOURNAL_STORAGE": str(folder / "journal")} if options.recover else {}
+    west = Region("West Europe", "durable-failover-west", folder / "west-europe.db", folder, settings=given)
+    north = Region("North Europe", "durable-failover-north", folder / "north-europe.db", folder, settings=given)
     return Scene(options, planned, folder, screen, workload, names, west, north, pair, Timeline(names, workload))
 
 

@@ -51,3 +51,10 @@ def test_the_mix_holds_every_kind_of_instance(drills: Drills) -> None:
 def test_the_report_is_written_where_the_command_was_given(drills: Drills) -> None:
     assert (drills["first"].folder / "drill-report.html").read_text().startswith("<!doctype html>")
     assert drills["first"].findings["command"] in drills["first"].output
+
+
+def test_with_doctor_and_journal_nothing_is_lost_or_stuck(drills: Drills) -> None:
+    findings = drills["recovered"].findings
+    assert drills["recovered"].exit_code == 0, drills["recovered"].output
+    assert findings["verdicts"]["lost"] == findings["verdicts"]["stuck"] == 0
+    assert findings["recovery"]["without"]["lost"] + findings["recovery"]["without"]["stuck"] > 0
