@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -61,15 +61,18 @@ class Place:
 def started(host: Region) -> Region:
     """Starts the host and waits until it answers."""
     host.start()
-    until(lambda: answers(host), host, READY_SECONDS)
+    answers: list[str] = []
+    until(lambda: answers.append(answer(host)) or answers[-1] == "200", host, READY_SECONDS, answers)
     return host
 
 
-def answers(host: Region) -> bool:
+def answer(host: Region) -> str:
+    """The status and, if it is not 200, the text of the host's answer; why there is none."""
     try:
-        return requests.get(f"{host.origin}{HOOK}/instances?top=1", timeout=5).status_code == 200
-    except requests.RequestException:
-        return False
+        found = requests.get(f"{host.origin}{HOOK}/instances?top=1", timeout=5)
+    except requests.RequestException as error:
+        return repr(error)
+    return "200" if found.status_code == 200 else f"{found.status_code} {found.text[:1000]}"
 
 
 def start(host: Region, name: str, instance_id: str, data: Any = None) -> bool:
@@ -107,10 +110,10 @@ def statuses(host: Region) -> dict[str, dict[str, Any]]:
         return {}
 
 
-def until(condition: Callable[[], Any], host: Region, seconds: float) -> None:
-    """Waits for real processes; fails with the host's last words."""
+def until(condition: Callable[[], Any], host: Region, seconds: float, seen: Sequence[str] = ()) -> None:
+    """Waits for real processes; fails with the host's last words, and the last of what was seen meanwhile."""
     deadline = time.monotonic() + seconds
     while not condition():
         host.check()
-        assert time.monotonic() < deadline, host.log.read_text()[-3000:]
+        assert time.monotonic() < deadline, f"{host.log.read_text()[-3000:]}\n{' '.join(seen[-1:])}"
         time.sleep(0.05)
