@@ -1,5 +1,7 @@
 """The deployed app: one object, one line per workflow."""
 
+import os
+
 import azure.durable_functions as df
 import azure.functions as func
 
@@ -20,7 +22,8 @@ from workflows import (
     tidying,
 )
 
-app = df.DFApp(http_auth_level=func.AuthLevel.FUNCTION)
+# Keys, unless the platform signs callers in before they reach the app (clientAuth: entra in infra).
+app = df.DFApp(http_auth_level=func.AuthLevel[os.environ.get("HTTP_AUTH_LEVEL", "function").upper()])
 
 PARTS = (
     starters,

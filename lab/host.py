@@ -11,14 +11,13 @@ from pathlib import Path
 
 import aiohttp
 
-from lab.client_binding import LinkMaker
 from lab.console import Console, LoggedWorker
 from lab.engine import Engine, Identity
 from lab.errors import LabError, StartError
-from lab.function_index import FunctionIndex, client_input
+from lab.function_index import FunctionIndex
 from lab.http_calls import run_http_call
 from lab.keys import Keys, keep_keys
-from lab.server import RPC, Server
+from lab.server import Server
 from lab.settings import Settings
 from lab.triggers import BoundWorker, TriggerContext, Triggers, host_id, notes_of
 from lab.watch import Watch
@@ -91,12 +90,7 @@ class Host:
         return left
 
     def _binding(self, function: FunctionInfo) -> str | None:
-        found = client_input(function)
-        if found is None:
-            return None
-        links = LinkMaker(self.server.origin, self.settings.durable.hub, self.settings.durable.connection)
-        rpc_base = f"http://127.0.0.1:{self.server.port}{RPC}/"
-        return links.binding(rpc_base, str(found.get("taskHub") or ""), str(found.get("connectionName") or ""))
+        return self.server.client_binding(function)  # asked when the server runs: only then is its port known
 
     async def _http_call(self, text: str) -> str:
         assert self._session is not None

@@ -206,8 +206,8 @@ def _steps(findings: Findings) -> str:
     last = (
         f'<tr><td><b>from the loss to the last return</b></td><td class="n"><b>{times["seconds"]:.2f} s</b></td></tr>'
     )
-    return f"""<table>{rows}{last}</table><p class="small">Real time on this machine. On Azure the failover of the account
-alone takes up to an hour.</p>"""
+    return f"""<table>{rows}{last}</table><p class="small">Real time on this machine. On Azure the failover of the
+account alone takes up to an hour.</p>"""
 
 
 def _requests(findings: Findings) -> str:

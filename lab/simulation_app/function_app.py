@@ -2,6 +2,8 @@
 
 import asyncio
 import datetime
+from collections.abc import Generator
+from typing import Any
 
 import azure.durable_functions as df
 import azure.functions as func
@@ -19,7 +21,7 @@ def reset() -> None:
 
 
 @app.activity_trigger(input_name="order")
-async def act(order: dict) -> str:
+async def act(order: dict[str, Any]) -> str:
     """Takes its time, then has its effect, once for its key."""
     await asyncio.sleep(order.get("seconds", 0))
     EFFECTS[order["key"]] = EFFECTS.get(order["key"], 0) + 1
@@ -27,7 +29,7 @@ async def act(order: dict) -> str:
 
 
 @app.activity_trigger(input_name="order")
-async def stumble(order: dict) -> str:
+async def stumble(order: dict[str, Any]) -> str:
     """Fails as often as it is told to."""
     ATTEMPTS[order["key"]] = ATTEMPTS.get(order["key"], 0) + 1
     if ATTEMPTS[order["key"]] <= order["failures"]:
@@ -36,12 +38,12 @@ async def stumble(order: dict) -> str:
     return f"did {order['key']}"
 
 
-def _order(context: df.DurableOrchestrationContext, step: int, seconds: float = 0) -> dict:
+def _order(context: df.DurableOrchestrationContext, step: int, seconds: float = 0) -> dict[str, Any]:
     return {"key": f"{context.instance_id}/{step}", "seconds": seconds}
 
 
 @app.orchestration_trigger(context_name="context")
-def chain(context: df.DurableOrchestrationContext):
+def chain(context: df.DurableOrchestrationContext) -> Generator[Any, Any, Any]:
     """One step after the other."""
     done = []
     for step in range(context.get_input()["steps"]):
@@ -50,14 +52,14 @@ def chain(context: df.DurableOrchestrationContext):
 
 
 @app.orchestration_trigger(context_name="context")
-def fan_out(context: df.DurableOrchestrationContext):
+def fan_out(context: df.DurableOrchestrationContext) -> Generator[Any, Any, Any]:
     """All steps at once."""
     steps = context.get_input()["steps"]
     return (yield context.task_all([context.call_activity("act", _order(context, n, n * 0.2)) for n in range(steps)]))
 
 
 @app.orchestration_trigger(context_name="context")
-def approval(context: df.DurableOrchestrationContext):
+def approval(context: df.DurableOrchestrationContext) -> Generator[Any, Any, Any]:
     """A decision or the deadline, then one step."""
     deadline = context.current_utc_datetime + datetime.timedelta(hours=context.get_input()["hours"])
     timer, decision = context.create_timer(deadline), context.wait_for_external_event("decision")
@@ -71,7 +73,7 @@ def approval(context: df.DurableOrchestrationContext):
 
 
 @app.orchestration_trigger(context_name="context")
-def family(context: df.DurableOrchestrationContext):
+def family(context: df.DurableOrchestrationContext) -> Generator[Any, Any, Any]:
     """Two children at once."""
     children = [
         context.call_sub_orchestrator("chain", {"steps": 2}, f"{context.instance_id}-child{n}") for n in range(2)
@@ -80,7 +82,7 @@ def family(context: df.DurableOrchestrationContext):
 
 
 @app.orchestration_trigger(context_name="context")
-def patient(context: df.DurableOrchestrationContext):
+def patient(context: df.DurableOrchestrationContext) -> Generator[Any, Any, Any]:
     """A step that fails before it succeeds."""
     options = df.RetryOptions(1000, 5)
     order = {"key": f"{context.instance_id}/0", "failures": context.get_input()["failures"]}
@@ -88,7 +90,7 @@ def patient(context: df.DurableOrchestrationContext):
 
 
 @app.orchestration_trigger(context_name="context")
-def rounds(context: df.DurableOrchestrationContext):
+def rounds(context: df.DurableOrchestrationContext) -> Generator[Any, Any, Any]:
     """One step a generation."""
     state = context.get_input()
     yield context.call_activity("act", _order(context, state["round"], 0.2))

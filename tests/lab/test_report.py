@@ -37,7 +37,9 @@ def findings() -> dict[str, Any]:
         "verdicts": dict.fromkeys(VERDICTS, 10),
         "reasons": {"stuck": {"its <row> is missing": 10}, "lost": {"never arrived": 10}},
         "events": {"applied": 0, "lost": 20, "lost_and_raised_again": 10},
-        "recovery_point": {"seconds": 4.2, "instances": 20, "events": 20, "last_sync_time_seconds_before": {"table": 9.0}},
+        "recovery_point": {
+            "seconds": 4.2, "instances": 20, "events": 20, "last_sync_time_seconds_before": {"table": 9.0},
+        },
         "recovery_time": {"seconds": 6.5, "steps": [{"step": "start North Europe", "seconds": 2.5}]},
         "ground_truth_agrees": 40, "problems": [], "requests": requests,
     }  # fmt: skip
