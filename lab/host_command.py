@@ -16,10 +16,11 @@ def main(arguments: list[str]) -> int:
     """Runs the host until it is told to stop; 1 when it cannot start or has to give up, 2 for wrong arguments."""
     given = _parser().parse_args(arguments)
     try:
-        chosen = settings.load(Flags(**vars(given)))
+        flags = Flags(**vars(given))
+        chosen = settings.load(flags)
         from lab import host  # only now: a wrong setting is told without loading everything
 
-        return host.run(chosen)
+        return host.run(chosen, lambda: settings.load(flags))
     except (LabError, TaskHubError) as error:
         if isinstance(error, AppError) and error.details:
             print(error.details, file=sys.stderr)
