@@ -21,7 +21,7 @@ from pathlib import Path
 
 from bench import in_process, parts
 from bench.parts import PARTS, Figures, Size
-from bench.results import SDK, Column, Results
+from bench.results import CHAINS, SDK, Column, Results
 from bench.running import ROOT, HostFailed, Measured, host
 
 CHOICES = [*PARTS, "inside"]
@@ -123,21 +123,24 @@ async def measure(storage: Storage, plan: Plan, results: Results) -> None:
             hosts[workers] = await stack.enter_async_context(host(storage.new(label), workers, label))
         for part in shared:
             for _ in range(plan.rounds if part == "chain" else 1):
-                alone = await _ceilings(storage, results)
+                alone, size, rates = await _ceilings(storage, results), plan.size(storage.name), {}
                 for column in columns:
-                    await _one(part, hosts[column.workers], plan.size(storage.name), column)
-                if part == "chain":
-                    results.compare(columns, alone)
+                    figures = await _one(part, hosts[column.workers], size, column)
+                    rates[column.workers] = figures.get(CHAINS, 0.0)
+                results.compare(columns, rates, alone)
     for column in columns:
         await _apart(storage, plan, column)
 
 
-async def _one(part: str, measured: Measured, size: Size, column: Column) -> None:
+async def _one(part: str, measured: Measured, size: Size, column: Column) -> Figures:
     say(f"{column.title}: {part}")
     try:
-        column.add(await PARTS[part](measured, size))
+        figures = await PARTS[part](measured, size)
     except (HostFailed, OSError) as error:
         column.failures.append(f"{part}: {error}")
+        return {}
+    column.add(figures)
+    return figures
 
 
 async def _apart(storage: Storage, plan: Plan, column: Column) -> None:

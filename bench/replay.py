@@ -8,6 +8,7 @@ happens, no storage, no host, no activity.
 
 from __future__ import annotations
 
+import importlib.util
 import json
 import sys
 import time
@@ -56,12 +57,13 @@ def _text(events: list[Event]) -> str:
 
 def registered() -> Callable[..., str]:
     """The function of the chain, as `get_functions` hands it to a worker."""
-    sys.path.insert(0, str(APP))
-    import function_app
-
+    specification = importlib.util.spec_from_file_location("measured_app", APP / "function_app.py")
+    assert specification is not None and specification.loader is not None
+    module = importlib.util.module_from_spec(specification)
+    specification.loader.exec_module(module)
     found: Callable[..., str] = next(
         function.get_user_function()
-        for function in function_app.app.get_functions()
+        for function in module.app.get_functions()
         if function.get_function_name() == "hello_cities"
     )
     return found

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import platform
 import statistics
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -130,13 +130,13 @@ class Results:
             return None
         return statistics.mean([puts / statistics.mean(REAL_PUTS), upserts / statistics.mean(REAL_UPSERTS)])
 
-    def compare(self, columns: Sequence[Column], alone: float) -> None:
-        """Notes the ratios of one round, whose figures were measured right after each other."""
-        rates = {column.workers: column.measured.get(CHAINS, [0.0])[-1] for column in columns}
+    def compare(self, columns: Sequence[Column], rates: Mapping[int, float], alone: float) -> None:
+        """Notes the ratios of one round: chains per second by number of workers, and the SDK's right before."""
         for column in columns:
-            column.add({OVER_SDK: rates[column.workers] / alone})
-            if column.workers > 1 and rates.get(1):
-                column.add({OVER_ONE: rates[column.workers] / rates[1]})
+            if rate := rates.get(column.workers):
+                column.add({OVER_SDK: rate / alone})
+                if column.workers > 1 and rates.get(1):
+                    column.add({OVER_ONE: rate / rates[1]})
 
     # how it is shown
 
