@@ -130,6 +130,7 @@ class QueueListener:
             await asyncio.wait(self._running, timeout=seconds)
         for task in self._running:
             task.cancel()
+        await asyncio.gather(*self._running, return_exceptions=True)
         for message in list(self._in_hand.values()):
             with suppress(AccountError):
                 await self._queues.update(self._queue, message, timedelta(0))

@@ -194,7 +194,8 @@ async def wait_until(clock: Clock, moment: datetime) -> None:
 
 
 def _zone(context: TriggerContext) -> tzinfo:
-    name = context.setting("WEBSITE_TIME_ZONE") or context.setting("TZ")
+    # Not the machine's own TZ: what fires at two o'clock here should do so there.
+    name = context.setting("WEBSITE_TIME_ZONE") or context.environment.get("TZ")
     if not name:
         return timezone.utc
     try:
