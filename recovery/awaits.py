@@ -227,6 +227,8 @@ def _look_call(facts: Facts, leaf: Leaf) -> Delivery:
     queued = entity.requests_for(request_id) if entity is not None else []
     if entity is not None and any(not entity.has_executed(x.task.event) for x in queued if x.task):
         return Delivery(leaf, "ready", "the request is queued", messages=tuple(queued))
+    if entity is not None and entity.keeps_for_later(call):
+        return Delivery(leaf, "ready", "the entity keeps the request until an earlier one arrives")
     hidden = facts.unseen.get("control", 0)
     if entity is not None and entity.has_history and entity.has_executed(call):
         return _gone(leaf, "the entity has done it, and its reply is not queued", "reply", hidden)
@@ -253,6 +255,28 @@ def prospect(facts: Facts) -> State:
     if facts.is_suspended:
         return "outside"
     return state_of(facts, awaited(facts))
+
+
+def lost_operations(facts: Facts) -> list[Delivery]:
+    """What this instance asked of entities before, of which the entity, being further behind, knows nothing.
+
+    The entity's state lacks it, and a later request of the same caller would wait for it in vain. Sent a second time
+    a request is recognised, so what an entity has done it does not do again.
+    """
+    found = []
+    for number, event in facts.operations.items():
+        entity = facts.related.get(str(event.get("InstanceId")))
+        if number in facts.open_calls or entity is None:
+            continue
+        if entity.has_executed(event) or entity.keeps_for_later(event):
+            continue
+        if entity.requests_for(str((request_of(event) or {}).get("id"))):
+            continue
+        leaf = Leaf("call", number, entity.id)
+        found.append(
+            Delivery(leaf, "lost", "the entity's state is from before it, and it is not queued", lost="request")
+        )
+    return found
 
 
 def not_awaited(facts: Facts) -> list[Delivery]:

@@ -215,6 +215,11 @@ class Facts:
         return calls
 
     @cached_property
+    def operations(self) -> dict[int, Event]:
+        """Everything this instance has asked of entities, calls and signals, in its order: number -> EventSent."""
+        return {x["EventId"]: x for x in self.events if x["EventType"] == m.EVENT_SENT and request_of(x)}
+
+    @cached_property
     def is_suspended(self) -> bool:
         """Whether history and the queued requests, in their order, leave the instance suspended."""
         kinds = [event["EventType"] for event in self.events]
@@ -373,6 +378,13 @@ class Facts:
         if last:
             return moment_of(last.get("Last")) >= sent
         return bool(sorter) and sent <= moment_of(sorter.get("ReceiveHorizon"))
+
+    def keeps_for_later(self, call: Event) -> bool:
+        """Whether this entity holds a request back until an earlier one of the same caller arrives."""
+        request = request_of(call) or {}
+        received = (self.entity_state.get("sorter") or {}).get("ReceivedFromInstance") or {}
+        buffered = (received.get(request.get("parent") or "") or {}).get("Buffered") or {}
+        return any(kept.get("id") == request.get("id") for kept in buffered.values() if isinstance(kept, dict))
 
     def requests_for(self, request_id: str) -> list[Message]:
         """Queued requests with an id, when this is an entity."""

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
-from recovery.awaits import Delivery, not_awaited
+from recovery.awaits import Delivery, lost_operations, not_awaited
 from recovery.facts import Facts
 from recovery.observed import Message
 from taskhub import messages as m
@@ -137,6 +137,18 @@ def _lost_beside(f: Facts) -> Finding | None:
     return Finding("open-and-lost", f"{names}: lost, not awaited now, perhaps later", missing=missing)
 
 
+def _operations_lost(f: Facts) -> Finding | None:
+    if not f.is_open:
+        return None
+    missing = tuple(lost_operations(f))
+    if not missing:
+        return None
+    names = ", ".join(delivery.leaf.describe() for delivery in missing[:4])
+    return Finding(
+        "operations-lost", f"{names}: the entity does not know of it any more", "wrong-result", missing=missing
+    )
+
+
 def _poison(f: Facts) -> Finding | None:
     if not f.poison:
         return None
@@ -160,6 +172,7 @@ def _wrong_queue(f: Facts) -> Finding | None:
 FINDINGS: tuple[Callable[[Facts], Finding | None], ...] = (
     _no_row, _drift, _dead_address, _dead_path, _other_generation, _after_the_end, _nobody_answers, _event_before_start,
     _lost_beside,
+    _operations_lost,
     _poison, _unreadable_message, _wrong_queue,
 )  # fmt: skip
 

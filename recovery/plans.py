@@ -186,7 +186,7 @@ class _Planner:
         self.steps.append(Send(TaskMessage(event, self.f.id, self.f.execution, **address), "R5"))
 
     def _send_request(self, leaf: Leaf) -> None:
-        call = self.f.open_calls[leaf.number]
+        call = self.f.operations[leaf.number]
         event = m.event(
             m.EVENT_RAISED, self.f.now, Name=call.get("Name"), Input=call.get("Input"), ParentTraceContext=None
         )

@@ -21,7 +21,7 @@ from urllib.parse import unquote
 
 from recovery.errors import HubNotFound, HubNotReadable
 from recovery.facts import Facts
-from recovery.observed import Instance, Message, request_of
+from recovery.observed import Instance, Message
 from taskhub import messages as m
 from taskhub.accounts import MAX_GET, Account, Entity, Query, QueueMessage, Row, Where
 from taskhub.clock import Clock
@@ -359,8 +359,10 @@ EventsLost = Callable[[Facts], tuple[str, ...]]
 
 
 def _relatives(facts: Facts) -> set[str]:
+    if not facts.is_open:
+        return set()
     found = {str(event.get("InstanceId")) for (kind, _), event in facts.open_items.items() if kind == m.SUB_CREATED}
-    return found | {str(call.get("InstanceId")) for call in facts.open_calls.values() if request_of(call)}
+    return found | {str(event.get("InstanceId")) for event in facts.operations.values()}
 
 
 def _is_tidy(row: Any, history: Any) -> bool:

@@ -202,3 +202,26 @@ def test_the_table_in_the_documentation_is_the_one_that_these_tests_make():
     page = (GOLDEN.parents[2] / "docs" / "recovery.md").read_text(encoding="utf-8")
     shown = page.split("<!-- agreement: begin -->\n")[1].split("\n<!-- agreement: end -->")[0]
     assert shown == agreement.table()
+
+
+def test_an_operation_that_an_entity_has_done_and_forgotten_is_asked_for_again():
+    found = cuts.facts(
+        next(cut for cut in cuts.cuts() if cut.title == "entity did the work, request and reply both still queued")
+    )
+    caller, entity = found["base-call"], found["@counter@base-key"]
+    reply = next(x for x in caller.event_messages)
+    row = dict(caller.instance.history[-1], RowKey="0000000000000004", EventType="EventRaised")
+    row |= {"Name": reply.task.event["Name"], "Input": reply.task.event["Input"]}
+    started = dict(entity.instance.history[1], Input='{"exists": true, "state": "0", "sorter": {}}')
+    behind = replace(
+        entity, instance=replace(entity.instance, history=(entity.instance.history[0], started), messages=())
+    )
+    answered = replace(caller.instance, history=(*caller.instance.history, row), messages=())
+    verdict = rules.judge(replace(caller, instance=answered, related={entity.id: behind}))
+    (finding,) = [finding for finding in verdict.findings if finding.name == "operations-lost"]
+    assert verdict.outcome == "wrong-result" and verdict.needs_repair
+    assert [x.leaf.number for x in finding.missing] == [0]
+    done = replace(
+        caller, instance=answered, related={entity.id: replace(entity, instance=replace(entity.instance, messages=()))}
+    )
+    assert not rules.judge(done).findings
