@@ -318,8 +318,15 @@ class Orchestrations:
         for item in items:
             if item.task.kind in COMPLETIONS and item.dequeue_count <= OUT_OF_ORDER_TRIES:
                 await self.deliveries.put_back(item, "it was received out of order")
+            elif item.dequeue_count < POISON_DEQUEUES and await self._is_to_start(item):
+                # The platform drops it. Here a start that had to be put back loses nothing that came after it.
+                await self.deliveries.put_back(item, "its instance is still to start")
             else:
                 await self._drop([item], "No such instance")
+
+    async def _is_to_start(self, item: Delivery) -> bool:
+        row = await self.hub.read_row(item.task.instance_id)
+        return row is not None and row.entity.get("RuntimeStatus") == "Pending"
 
     async def _in_order(self, item: Delivery, known: set[int], history: History) -> bool:
         if item.task.kind not in COMPLETIONS:

@@ -22,6 +22,7 @@ from lab.engine import Engine, Identity
 from lab.function_index import FunctionIndex
 from lab.host_json import DurableSettings
 from lab.virtual_time import VirtualClock, run
+from lab.worker import EpisodeCall, EpisodeResult, WorkerGone
 from lab.worker.local import LocalWorker
 from taskhub import messages
 from taskhub.accounts import Account, QueueMessage, Write, open_account
@@ -177,6 +178,27 @@ def test_one_bad_message_does_not_hold_back_the_others_of_its_instance(play: Pla
         put = [bench.client.raise_event("mixed", "news", str(n)) for n in range(3)]
         await asyncio.gather(bench.hub.send(TaskMessage(bad, "mixed", None)), *put)
         assert await bench.ended("mixed") == "Completed"
+
+    play(scenario)
+
+
+def test_an_event_outlives_a_start_that_had_to_be_put_back(play: Play, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def scenario(bench: Bench) -> None:
+        episode, gone = bench.engine.orchestrations.episodes.worker.episode, []
+
+        async def once_gone(call: EpisodeCall) -> EpisodeResult:
+            if not gone:
+                gone.append(call.instance_id)
+                raise WorkerGone("the worker's process ended")
+            return await episode(call)
+
+        monkeypatch.setattr(bench.engine.orchestrations.episodes.worker, "episode", once_gone)
+        await bench.start("wait", "late")
+        while not gone:
+            await asyncio.sleep(0.1)
+        await bench.client.raise_event("late", "news", '"heard"')
+        assert await bench.ended("late") == "Completed"
+        assert (await bench.status("late")).output == '"heard"'
 
     play(scenario)
 
