@@ -4,6 +4,7 @@ Azure matches overlapping routes in the alphabetical order of the functions' nam
 workflow has a route of its own below `orchestrators/`, and no two routes in this app can match the same request.
 """
 
+import asyncio
 import json
 from datetime import datetime
 from typing import Any
@@ -20,6 +21,7 @@ from workflows.responses import Conflict, Gone, HubUnavailable, NotFound
 blueprint = df.Blueprint()
 
 DEFAULT_EVENT_NAME = "event"
+LOOKS_FOR_A_BEGINNING, SECONDS_BETWEEN_LOOKS = 50, 0.2
 TERMINAL = frozenset({"Completed", "Failed", "Terminated", "Canceled"})
 
 
@@ -187,9 +189,9 @@ async def is_started(client: df.DurableOrchestrationClient, name: str, instance_
 async def raise_event(client: df.DurableOrchestrationClient, instance_id: str, name: str, data: Any) -> None:
     """Raises the event for a running instance; every event of the app passes here.
 
-    Raises NotFound for an unknown instance and Gone for a finished one.
+    Raises NotFound for an unknown instance, Gone for a finished one, HubUnavailable for one that does not begin.
     """
-    status = await known_status(client, instance_id)
+    status = await _begun_status(client, instance_id)
     if status["runtimeStatus"] in TERMINAL:
         raise Gone(f"The instance {instance_id!r} has already finished: {status['runtimeStatus']}.")
     entry = await records.event(instance_id, name, data)
@@ -198,6 +200,20 @@ async def raise_event(client: df.DurableOrchestrationClient, instance_id: str, n
     except Exception as error:
         _refuse_late_event(instance_id, error)
         raise
+
+
+async def _begun_status(client: df.DurableOrchestrationClient, instance_id: str) -> dict[str, Any]:
+    """The status once the instance is no longer Pending.
+
+    An event that the hub reads before the instance's start is thrown away ("No such instance"). After a host has been
+    killed that is easily so: the start it had in hand stays hidden for a minute.
+    """
+    for _ in range(LOOKS_FOR_A_BEGINNING):
+        status = await known_status(client, instance_id)
+        if status["runtimeStatus"] != "Pending":
+            return status
+        await asyncio.sleep(SECONDS_BETWEEN_LOOKS)
+    raise HubUnavailable(f"The instance {instance_id!r} has not begun yet and would miss the event; send it again.")
 
 
 async def signal(

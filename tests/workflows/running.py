@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Any
 
 import function_app
-
 from infra.hooks.build_package import sources
 
 ROOT = Path(function_app.__file__).parent
@@ -69,6 +68,11 @@ class RunningApp:
             except subprocess.TimeoutExpired:
                 self.kill()
 
+    def said(self) -> str:
+        """The end of the host's log, without the lines of the requests that only ask."""
+        lines = [line for line in self.log.read_text().splitlines() if "Functions.get_instance" not in line]
+        return "\n".join(lines[-40:])
+
     def send(self, method: str, path: str, body: bytes = b"", headers: dict[str, str] | None = None) -> Reply:
         """One request; an unreachable host is status 0."""
         request = urllib.request.Request(f"{self.base}{path}", data=body or None, method=method, headers=headers or {})
@@ -91,7 +95,14 @@ class RunningApp:
                 return reply
             ended = self._process is not None and self._process.poll() is not None
             if ended or time.monotonic() > deadline:
-                raise AssertionError(f"{method} {path}: {reply.status} {reply.text!r}\n{self.log.read_text()[-4000:]}")
+                raise AssertionError(f"{method} {path}: {reply.status} {reply.text!r}\n{self.said()}")
+            time.sleep(PAUSE_SECONDS)
+
+    def waits(self, instance_id: str, seconds: float = 30) -> None:
+        """Returns once the instance has begun."""
+        deadline = time.monotonic() + seconds
+        while self.until("GET", f"/api/instances/{instance_id}").json["runtimeStatus"] == "Pending":
+            assert time.monotonic() < deadline, self.said()
             time.sleep(PAUSE_SECONDS)
 
     def finished(self, instance_id: str, seconds: float = 60) -> dict[str, Any]:
@@ -101,7 +112,7 @@ class RunningApp:
             status: dict[str, Any] = self.until("GET", f"/api/instances/{instance_id}").json
             if status["runtimeStatus"] in FINISHED:
                 return status
-            assert time.monotonic() < deadline, f"{status}\n{self.log.read_text()[-4000:]}"
+            assert time.monotonic() < deadline, f"{status}\n{self.said()}"
             time.sleep(PAUSE_SECONDS)
 
 

@@ -152,11 +152,31 @@ def test_an_event_brings_any_json_to_the_orchestration(hub: World, data: Any) ->
     assert (hub.instances["A-1"].status, hub.instances["A-1"].output) == ("Completed", data)
 
 
-def test_an_event_sent_before_the_first_episode_is_kept(hub: World) -> None:
+def test_an_event_waits_until_its_instance_has_begun_since_the_hub_would_throw_it_away(
+    hub: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(starters, "SECONDS_BETWEEN_LOOKS", 0)
+
+    class Slow(Client):
+        looks = 0
+
+        async def get_status(self, *args: Any, **named: Any) -> Any:
+            self.looks += 1
+            if self.looks == 3:
+                self.world.settle()
+            return await super().get_status(*args, **named)
+
     hub.start("external_event", None, "A-1")
-    call(hub, "send_external_event", {"instanceId": "A-1", "data": "early"})
+    asyncio.run(starters.raise_event(Slow(hub), "A-1", "event", "early"))
     hub.settle()
     assert hub.instances["A-1"].output == "early"
+
+
+def test_an_event_for_an_instance_that_does_not_begin_is_503(hub: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(starters, "SECONDS_BETWEEN_LOOKS", 0)
+    hub.start("external_event", None, "A-1")
+    answer = call(hub, "send_external_event", {"instanceId": "A-1", "data": "early"})
+    assert answer.status == 503 and "send it again" in answer.body["message"]
 
 
 def test_a_raw_event_is_understood_as_well_as_the_client_s(hub: World) -> None:
