@@ -95,7 +95,7 @@ class TimerListener:
         if is_past_due:
             status = await self._fire(status, is_past_due=True)
         elif self._run_on_startup and not self._has_started:
-            status = await self._fire(status, is_startup=True)
+            status = await self._fire(status)
         self._has_started = True
         while True:
             await wait_until(self._clock, status.next)
@@ -117,15 +117,11 @@ class TimerListener:
                 log.warning("The status of the %s cannot be read: %s", self.name, error)
                 await asyncio.sleep(RETRY_SECONDS)
 
-    async def _fire(
-        self, status: ScheduleStatus, is_past_due: bool = False, is_startup: bool = False
-    ) -> ScheduleStatus:
+    async def _fire(self, status: ScheduleStatus, is_past_due: bool = False) -> ScheduleStatus:
         """Runs the function and moves the schedule on. The run outlives a lost lease, as on the platform."""
         if not self._lock.held:
             await asyncio.Event().wait()  # until the lock's keeper notices too, and cancels
         moment = self._clock.now()
-        if not is_past_due and not is_startup:
-            moment = max(moment, status.next)  # a clock that is a little early must not fire the same moment twice
         running = self._running = asyncio.create_task(self._run_once(status, moment, is_past_due))
         try:
             return await asyncio.shield(running)

@@ -160,6 +160,32 @@ def test_a_host_that_died_between_receipt_and_message_is_made_up_for() -> None:
     play(main)
 
 
+class LateLease:
+    """A blob service whose leases are asked for a little late."""
+
+    def __init__(self, blobs: Any) -> None:
+        self._blobs = blobs
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._blobs, name)
+
+    async def acquire_lease(self, *arguments: Any) -> Any:
+        await asyncio.sleep(1)
+        return await self._blobs.acquire_lease(*arguments)
+
+
+def test_a_host_that_sees_a_version_at_the_same_moment_but_gets_its_lease_later_makes_no_second_message() -> None:
+    async def main(world: World) -> None:
+        await put(world, "a.txt")
+        (first, _), (late, _) = host(world.context), host(world.host())
+        assert isinstance(first, blob.BlobScanner) and isinstance(late, blob.BlobScanner)
+        late._blobs = LateLease(late._blobs)
+        await asyncio.gather(late.scan(), first.scan())
+        assert await world.account.queues.count(blob.queue_name(world.context)) == 1
+
+    play(main)
+
+
 def test_a_message_of_another_app_or_none_at_all_does_no_harm() -> None:
     async def main(world: World) -> None:
         queue = blob.queue_name(world.context)

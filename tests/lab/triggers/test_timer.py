@@ -70,6 +70,20 @@ def test_the_other_host_takes_over_when_the_first_dies() -> None:
     play(main)
 
 
+def test_a_host_that_hears_nothing_from_the_account_leaves_the_timer_to_the_other() -> None:
+    async def main(world: World) -> None:
+        deaf, other = timer(world.context), timer(world.host())
+        listening = asyncio.create_task(listen([deaf, other], HOUR * 1.5))
+        await asyncio.sleep(HOUR.total_seconds() / 2)
+        deaf._lock._blobs = _Dead()
+        await asyncio.sleep(HOUR.total_seconds() * 0.9)
+        deaf._lock._blobs = world.account.blobs
+        await listening
+        assert moments(world) == [HOUR]
+
+    play(main)
+
+
 class _Dead:
     """A blob service that does not answer any more."""
 
