@@ -29,6 +29,7 @@ REORDER_WINDOW = timedelta(minutes=30)
 _COLLECTION_INTERVAL = timedelta(minutes=1)
 _NO_TIME = datetime(1, 1, 1, tzinfo=timezone.utc)
 _NO_TIME_TEXT = "0001-01-01T00:00:00"
+_SORTER = ("ReceivedFromInstance", "ReceiveHorizon")  # in the extension's order
 
 Request = dict[str, Any]
 
@@ -143,7 +144,7 @@ class Entities:
             answer = await self._execute(entity_id, state, request)
             if not request.get("signal"):
                 outgoing.append(self._answer(entity_id, execution_id, request, answer))
-        state["sorter"] = sorter.state
+        state["sorter"] = {name: sorter.state[name] for name in _SORTER if name in sorter.state}
         return self._turn(entity_id, execution_id, state, outgoing)
 
     @staticmethod

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import secrets
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -172,6 +173,7 @@ class Episodes:
             return messages.event(
                 messages.SUB_CREATED, now, action.id,
                 Name=action.name, Version="", InstanceId=action.instance_id, Input=stored,
+                ClientSpanId=secrets.token_hex(8),
             )  # fmt: skip
         return messages.event(
             messages.EVENT_SENT, now, action.id,

@@ -126,10 +126,11 @@ class Partitions:
 
     async def _pause(self) -> None:
         tick = min(1.0, self._options.renew_seconds / 10, self._options.acquire_seconds / 10)
+        waking = asyncio.create_task(self._wake.wait())
         try:
-            await asyncio.wait_for(self._wake.wait(), tick)
-        except asyncio.TimeoutError:
-            pass
+            await asyncio.wait([waking], timeout=tick)  # wait_for would lose a cancellation that comes with its timeout
+        finally:
+            waking.cancel()
         self._wake.clear()
 
     async def step(self) -> None:

@@ -22,7 +22,8 @@ class VirtualTimeLoop(asyncio.SelectorEventLoop):
         self._threads = 0
         super().__init__(_SkippingSelector(self))
         # Timers this close together run together: after months, a float's last digit is coarser than asyncio's own.
-        self._clock_resolution = 1e-6
+        # Less than a clock's microsecond: who waits for the last one must not be woken before it.
+        self._clock_resolution = 1e-7
 
     def time(self) -> float:
         """Seconds of virtual time since the loop was made."""

@@ -53,9 +53,9 @@ class Normal:
         """A text in its normal form."""
         text = text.replace(self.base, "{base}").replace(self.base.partition("//")[2], "{host}")
         text = _substituted(text.replace(self.token, "{run}"), _KEYS)
-        text = _substituted(_net_exceptions(text), _STACKS)
+        text = _substituted(short_exceptions(text), _STACKS)
         text = _TIME.sub(_time, _substituted(text, _NAMED))
-        return _digest(_KNOWN_FUNCTIONS.sub(_sorted_names, text))
+        return digest_if_long(_KNOWN_FUNCTIONS.sub(_sorted_names, text))
 
 
 def change(value: Any, path: str, action: Callable[[Any], Any]) -> None:
@@ -87,7 +87,7 @@ def _substituted(text: str, rules: tuple[tuple[re.Pattern[str], str], ...]) -> s
     return text
 
 
-def _net_exceptions(text: str) -> str:
+def short_exceptions(text: str) -> str:
     """Serialised .NET exceptions become their class and message: the rest is theirs alone."""
     before, mark, _ = text.partition(_NET_EXCEPTION)
     if not mark:
@@ -98,7 +98,7 @@ def _net_exceptions(text: str) -> str:
         return text
     if not isinstance(found, dict) or "ClassName" not in found:
         return text
-    return f"{before}<exception {found['ClassName']}: {found.get('Message')}>{_net_exceptions(text[end:])}"
+    return f"{before}<exception {found['ClassName']}: {found.get('Message')}>{short_exceptions(text[end:])}"
 
 
 def _time(match: re.Match[str]) -> str:
@@ -114,7 +114,7 @@ def _sorted_names(match: re.Match[str]) -> str:
     return match.group(1) + ", ".join(sorted(match.group(2).split(", ")))
 
 
-def _digest(text: str) -> str:
+def digest_if_long(text: str) -> str:
     if len(text) <= LONGEST_TEXT:
         return text
     digest = hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
