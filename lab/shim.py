@@ -14,7 +14,7 @@ from __future__ import annotations
 import json
 import uuid
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any, Protocol
@@ -136,7 +136,8 @@ class Shim:
         self.parent_id = parent_id
         self.functions = functions
         self.actions: list[dict[str, Any]] = []
-        self.leaves: list[tuple[dict[str, Any], _Node, int | None]] = []  # CreateTimer leaves may be cancelled later
+        self._leaves: list[dict[str, Any]] = []  # of all actions, depth first
+        self._timers: dict[int, tuple[_Node, int]] = {}  # by the identity of their action: they may be cancelled
         self.open_tasks: dict[int, _Node] = {}
         self.pending: dict[int, Scheduled] = {}
         self.outcome: Outcome | None = None
@@ -158,6 +159,7 @@ class Shim:
         self._while_suspended: deque[Event] = deque()
         self._held_back: dict[int, Scheduled] = {}
         self._guids = 0
+        self._requests: dict[int, str] = {}  # number of a call's EventSent -> its id
         self._sent_to: dict[str, tuple[datetime, str]] = {}
 
     # what Python answered
@@ -170,14 +172,19 @@ class Shim:
         fault: tuple[str, str] | None,
         cancelled_timers: Sequence[int] = (),
     ) -> None:
-        """Takes an episode's answer: actions beyond the known ones, and how the function stands now."""
+        """Takes an episode's answer: actions beyond the known ones, and how the function stands now.
+
+        `cancelled_timers` are positions among the leaves of all actions so far, depth first.
+        """
         self.actions.extend(actions)
+        self._leaves.extend(leaf for action in actions for leaf in _leaves_of(action))
         self._is_done, self._output, self._fault = is_done, output, fault
         for position in cancelled_timers:
-            if position < len(self.leaves):
-                action, node, number = self.leaves[position]
-                action["isCanceled"] = True
-                if number is not None and self.open_tasks.pop(number, None) is not None:
+            action = self._leaves[position]
+            action["isCanceled"] = True
+            if found := self._timers.get(id(action)):
+                node, number = found
+                if self.open_tasks.pop(number, None) is not None:
                     node.finish(failed=True)
 
     # what the history says
@@ -248,6 +255,14 @@ class Shim:
             return
         determinism.check(event, self.pending.get(number))
         del self.pending[number]
+        if number in self._requests:
+            self._as_sent(self._requests.pop(number), event.get("Input"))
+
+    def _as_sent(self, guid: str, text: str | None) -> None:
+        """A request's id is the one it was sent with, though another host may have made it otherwise."""
+        sent = str(json.loads(text or "{}").get("id") or guid).lower()
+        if sent != guid and guid in self._waiting:
+            self._waiting[sent] = self._waiting.pop(guid)
 
     def _on_completed(self, event: Event) -> None:
         self._settle(event["TaskScheduledId"], failed=False)
@@ -401,7 +416,7 @@ class Shim:
     def _timer(self, action: dict[str, Any]) -> _Node:
         node = self._schedule_timer(messages.parse_timestamp(action["fireAt"]))
         number = self._next_id - 1
-        self.leaves.append((action, node, number))
+        self._timers[id(action)] = node, number
         if action.get("isCanceled"):
             del self.open_tasks[number]
             node.finish(failed=True)
@@ -453,6 +468,8 @@ class Shim:
         text = json.dumps(request, ensure_ascii=False, separators=(",", ":"))
         number = self._new_id()
         self.pending[number] = Scheduled("event", number, "op", text, action["instanceId"])
+        if not signal:
+            self._requests[number] = guid
         return guid
 
     def _new_guid(self) -> str:
@@ -481,6 +498,14 @@ class Shim:
 def orchestrator_failure(name: str, error: str) -> tuple[str, str]:
     """Output and details of an orchestrator that failed with an error text."""
     return f"Orchestrator function '{name}' failed: {error}", f"Message: {error}, StackTrace: "
+
+
+def _leaves_of(action: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    if "compoundActions" not in action:
+        yield action
+        return
+    for part in action["compoundActions"]:
+        yield from _leaves_of(part)
 
 
 def _entity_name(entity_id: str) -> str:

@@ -2,6 +2,8 @@
 
 drill               what a drill is: work, gate, fault, recovery, verdict
 unplanned_failover  planned_failover
+staging             what the steps of recovery.drill's value mean on this machine
+recovering          the same with doctor and journal
 run                 the only code that executes one
 scene               what a running drill knows
 steps, checks       what drills are made of

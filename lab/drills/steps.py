@@ -29,6 +29,12 @@ async def start_west_europe(scene: Scene) -> None:
         await _start(scene, scene.west)
 
 
+async def see_that_the_copy_is_live(scene: Scene) -> None:
+    """The account has a secondary in the other region, which follows it."""
+    if scene.pair.redundancy != "geo-redundant":
+        raise DrillFailed("The account has no secondary: restore its geo-redundancy first.")
+
+
 async def do_the_work(scene: Scene) -> None:
     """Clients start instances over HTTP; some raise the event that theirs waits for, others have not got to it yet."""
     requests = scene.workload.requests

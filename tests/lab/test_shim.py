@@ -117,7 +117,7 @@ def test_an_execution_ends_only_when_nothing_it_scheduled_is_open() -> None:
 def test_a_cancelled_timer_holds_nothing_open() -> None:
     found = shim(first(activity(), timer(30)))
     found.feed([completed(0)])
-    found.answer([], True, '"ok"', None, cancelled_timers=[0])
+    found.answer([], True, '"ok"', None, cancelled_timers=[1])
     found.feed([])
     found.conclude()
     assert found.outcome is not None and found.outcome.status == "Completed"
@@ -216,3 +216,11 @@ def test_a_replay_that_differs_from_the_history_is_refused(
 ) -> None:
     with pytest.raises(NonDeterministic, match=text.replace("(", r"\(").replace(")", r"\)").replace("?", r"\?")):
         replayed(event, *actions)
+
+
+def test_an_entity_call_sent_by_another_host_is_answered_under_the_id_it_was_sent_with() -> None:
+    call = {"actionType": 7, "instanceId": "@counter@k", "operation": "get", "input": "null"}
+    sent = messages.event(messages.EVENT_SENT, NOW, 0, InstanceId="@counter@k", Name="op", Input='{"id": "theirs"}')
+    found = replayed(sent, call, activity("after"))
+    found.feed([raised("theirs")])
+    assert new(found) == [("activity", 1)]
