@@ -1,5 +1,7 @@
 """Measures the local host on one machine, and in the same minutes what the SDK and the storage could do alone.
 
+Ctrl-C ends it early and shows what it has.
+
 python scripts/bench                        embedded accounts (a file and :memory:), one worker and two
 python scripts/bench --quick                a first impression, in about a minute
 python scripts/bench --only chain,fan       some parts; --storage file --workers 1 narrows it further
@@ -57,16 +59,23 @@ async def main() -> int:
     options = arguments()
     plan = Plan(options.only, options.workers, 1 if options.quick else 3, options.quick)
     results = Results()
+    try:
+        await _measure_all(options, plan, results)
+    except asyncio.CancelledError:
+        results.interrupted = True  # what was measured until then is shown
+    print(results.drawn())
+    if options.json:
+        options.json.write_text(json.dumps(results.as_json(), indent=1) + "\n")
+    return 130 if results.interrupted else 1 if results.failures else 0
+
+
+async def _measure_all(options: argparse.Namespace, plan: Plan, results: Results) -> None:
     with tempfile.TemporaryDirectory() as folder:
         async with _storages(options.storage, options.azurite, Path(folder)) as storages:
             for storage in storages:
                 # Hosts that poll a server slow each other down even when idle, so there they follow one another.
                 for workers in [[n] for n in plan.workers] if storage.plain else [plan.workers]:
                     await measure(storage, replace(plan, workers=workers), results)
-    print(results.drawn())
-    if options.json:
-        options.json.write_text(json.dumps(results.as_json(), indent=1) + "\n")
-    return 1 if results.failures else 0
 
 
 def arguments() -> argparse.Namespace:

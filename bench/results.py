@@ -66,6 +66,7 @@ class Results:
 
     columns: list[Column] = field(default_factory=list)
     ceilings: dict[str, list[float]] = field(default_factory=dict)
+    interrupted: bool = False
 
     def ceiling(self, name: str) -> float | None:
         values = self.ceilings.get(name)
