@@ -26,6 +26,7 @@ from taskhub.clock import Clock
 from taskhub.errors import AccountError, AccountUnreachable, Conflict, NotFound, PreconditionFailed, Undecodable
 from taskhub.history import History, is_entity_id
 from taskhub.hub import TaskHub
+from taskhub.instances import RUNNING_STATES
 from taskhub.messages import TaskMessage
 
 log = logging.getLogger("lab.orchestrations")
@@ -271,10 +272,24 @@ class Orchestrations:
             await self._without_start(accepted)
             return []
         if history.is_terminal and past:
+            await self._finish_row(history)
             await self._drop(accepted, "Instance is Completed")
             return []
         known = {event["EventId"] for event in past}
         return [item for item in accepted if await self._in_order(item, known, history)]
+
+    async def _finish_row(self, history: History) -> None:
+        """Tells the end of an instance whose last checkpoint was cut between its history and its Instances row."""
+        row = await self.hub.read_row(history.instance_id)
+        is_told = row is None or row.entity.get("RuntimeStatus") not in RUNNING_STATES
+        if row is None or is_told or row.entity.get("ExecutionId") != history.execution_id:
+            return
+        ended = [event for event in history.events if event["EventType"] == messages.EXECUTION_COMPLETED]
+        results = [blob for blob in history.blobs if "-ExecutionCompleted-" in blob and "-Result." in blob]
+        execution = Execution(history.instance_id, str(history.execution_id), [], ended)
+        columns = row_columns(execution, None, {"Result": self.hub.large.url(results[-1])} if results else None)
+        del columns["CustomStatus"]
+        await self.hub.merge_row(history.instance_id, columns)
 
     async def _start_counts(self, item: Delivery) -> bool:
         """Whether a top-level start is the one the Instances row speaks of (a child's start needs no row)."""

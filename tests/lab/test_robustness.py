@@ -203,6 +203,29 @@ def test_an_event_outlives_a_start_that_had_to_be_put_back(play: Play, monkeypat
     play(scenario)
 
 
+@pytest.mark.parametrize("size", [10, 70_000])
+def test_an_end_that_was_cut_before_its_status_was_written_is_told_when_the_message_returns(
+    play: Play, monkeypatch: pytest.MonkeyPatch, size: int
+) -> None:
+    async def scenario(bench: Bench) -> None:
+        await bench.start("wait", "cut")
+        await bench.is_waiting("cut")
+        merge, cut = bench.hub.merge_row, []
+
+        async def once_lost(instance_id: str, columns: Any) -> None:
+            if not cut:
+                cut.append(columns)
+                raise AccountUnreachable("the answer is lost")
+            await merge(instance_id, columns)
+
+        monkeypatch.setattr(bench.hub, "merge_row", once_lost)
+        await bench.client.raise_event("cut", "news", json.dumps("x" * size))
+        assert await bench.ended("cut") == "Completed"
+        assert cut and json.loads((await bench.status("cut")).output or "") == "x" * size
+
+    play(scenario)
+
+
 def test_activities_that_take_long_do_not_fill_the_buffer_of_the_control_queues(play: Play) -> None:
     async def scenario(bench: Bench) -> None:
         await bench.start("slow_fan", "slow", 40)
