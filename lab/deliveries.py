@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Container
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import timedelta
 
 from taskhub.accounts import QueueMessage
@@ -27,6 +27,7 @@ class Delivery:
     queue: str
     message: QueueMessage  # with the current pop receipt
     task: TaskMessage
+    changing: asyncio.Lock = field(default_factory=asyncio.Lock)  # held while its pop receipt is about to change
 
     @property
     def dequeue_count(self) -> int:
@@ -100,7 +101,8 @@ class Deliveries:
         self._in_hand.pop(delivery.message.id, None)
         self.poison.pop(delivery.message.id, None)
         try:
-            await self.hub.account.queues.delete(delivery.queue, delivery.message)
+            async with delivery.changing:
+                await self.hub.account.queues.delete(delivery.queue, delivery.message)
         except NotFound:
             log.warning("%s came back while it was worked on.", delivery.task.describe())
 
@@ -131,7 +133,8 @@ class Deliveries:
     async def _show_after(self, delivery: Delivery, delay: timedelta) -> None:
         self._in_hand.pop(delivery.message.id, None)
         try:
-            await self.hub.account.queues.update(delivery.queue, delivery.message, delay)
+            async with delivery.changing:
+                await self.hub.account.queues.update(delivery.queue, delivery.message, delay)
         except NotFound:
             pass
 
@@ -147,9 +150,14 @@ class Deliveries:
 
     async def _renew_due(self) -> None:
         now = self.clock.now()
-        for delivery, visibility in list(self._in_hand.values()):
-            if delivery.message.next_visible - now > visibility / 2 or delivery.message.id not in self._in_hand:
-                continue
+        due = [(delivery, visibility) for delivery, visibility in self._in_hand.values()
+               if delivery.message.next_visible - now <= visibility / 2]  # fmt: skip
+        await asyncio.gather(*(self._renew(delivery, visibility) for delivery, visibility in due))
+
+    async def _renew(self, delivery: Delivery, visibility: timedelta) -> None:
+        async with delivery.changing:
+            if delivery.message.id not in self._in_hand:
+                return
             try:
                 delivery.message = await self.hub.account.queues.update(delivery.queue, delivery.message, visibility)
             except AccountUnreachable:
