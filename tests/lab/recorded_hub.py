@@ -120,8 +120,13 @@ def _add_blob(content: Content, container: str, name: str, data: bytes) -> None:
     text = (gzip.decompress(data) if name.endswith(".gz") else data).decode()
     if container.endswith(("-leases", "-applease")):
         text = json.dumps(_lease_blob(json.loads(text)))
-    content.blobs[normal_text(f"{container}/{name}")] = re.sub(r'"SequenceNumber":\d+,"Sender"', '"Sender"',
-                                                                 normal_text(text))  # fmt: skip
+    elif "/message-" in name:
+        text = normal.envelope(json.loads(text))
+    content.blobs[normal_text(f"{container}/{name}")] = _normal_lines(text)
+
+
+def _normal_lines(text: str) -> str:
+    return "\n".join(normal_text(line) for line in text.splitlines())
 
 
 def _lease_blob(blob: dict[str, Any]) -> dict[str, Any]:
@@ -130,8 +135,7 @@ def _lease_blob(blob: dict[str, Any]) -> dict[str, Any]:
 
 
 def _message(text: str, dequeues: int, delay: int) -> dict[str, Any]:
-    envelope = normal.envelope(messages.from_text(text))
-    envelope = "\n".join(normal_text(line) for line in envelope.splitlines())
+    envelope = _normal_lines(normal.envelope(messages.from_text(text)))
     is_base64 = not text.lstrip().startswith("{")
     return {"envelope": envelope, "dequeues": dequeues, "delay": delay, "base64": is_base64}
 
@@ -206,7 +210,7 @@ class Tables:
     async def write(self, table: str, write: Write) -> str:
         etag: str = await self.service.write(table, write)
         row = await self.service.get(table, str(write.entity["PartitionKey"]), "")
-        self.log.append((table, str(row.entity["RuntimeStatus"])))
+        self.log.append((table, str(row.entity["RuntimeStatus"]) if row else "deleted"))
         return etag
 
     async def transact(self, table: str, writes: Sequence[Write]) -> list[str]:

@@ -65,7 +65,7 @@ def locker(context):
 def big(context):
     result = yield context.call_activity("bigwork")
     yield context.wait_for_external_event("Approval")
-    return result
+    return result + context.get_input()["pad"][:10]
 
 
 @app.orchestration_trigger(context_name="context")
