@@ -28,7 +28,8 @@ APP = Path(__file__).resolve().parents[1] / "function_apps" / "recorded"
 ID = "order-1"
 CONTROL, WORK = "goldenhub-control-00", "goldenhub-workitems"
 QUIET = 5.0  # virtual seconds in which everything that can happen has happened
-BESIDE = 0.0137  # seconds off the full ones, at which loops wake: a wait_for that ends then loses a cancel (Python < 3.12)
+# Seconds off the full ones, at which loops wake: before Python 3.12 a wait_for that ends just then loses a cancel.
+BESIDE = 0.0137
 
 _TIME = re.compile(r"\b20\d\d-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z")
 _BLOB = re.compile(r"(?<=-)[0-9A-F]{8}(?=-(?:Input|Result))")
