@@ -9,6 +9,8 @@
     management_api      the Durable extension's HTTP API (client_binding: what a durable client gets)
     orchestrations, activities, entities
                         take the hub's messages, have the worker run what is due, apply what came of it
+    acceptance, outgoing
+                        which messages count in a turn, and which messages a turn sends
     episodes, shim, determinism
                         one turn of an orchestrator, and the rules of what may follow what
     engine              puts these together; deliveries: messages in hand; partitions, leases, app_lease: who may work

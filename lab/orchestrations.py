@@ -14,31 +14,22 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 
-from lab.deliveries import POISON_DEQUEUES, TROUBLE_SECONDS, Deliveries, Delivery
+from lab.acceptance import Acceptance
+from lab.deliveries import TROUBLE_SECONDS, Deliveries, Delivery
 from lab.entities import Entities
 from lab.episodes import Episodes, Kept, Turn
-from lab.runtime_state import Execution, new_execution_id, row_columns
-from lab.shim import Scheduled
+from lab.outgoing import Outgoing
+from lab.runtime_state import Execution, row_columns
 from lab.worker import WorkerGone
 from taskhub import messages
-from taskhub.accounts import MAX_GET, Row
+from taskhub.accounts import MAX_GET
 from taskhub.clock import Clock
 from taskhub.errors import AccountError, AccountUnreachable, Conflict, NotFound, PreconditionFailed, Undecodable
 from taskhub.history import History, is_entity_id
 from taskhub.hub import TaskHub
-from taskhub.instances import RUNNING_STATES
-from taskhub.messages import TaskMessage
 
 log = logging.getLogger("lab.orchestrations")
-COMPLETIONS = frozenset(
-    {
-        messages.TASK_COMPLETED, messages.TASK_FAILED, messages.SUB_COMPLETED, messages.SUB_FAILED,
-        messages.TIMER_FIRED,
-    }  # fmt: skip
-)
-OUT_OF_ORDER_TRIES = 5
 CACHED_EVENTS = 400_000
-ROW_WAITS = (0.005, 0.02, 0.05, 0.1, 0.2)  # seconds in which a client's row may follow its message
 
 
 class StaleHistory(Exception):
@@ -80,6 +71,8 @@ class Orchestrations:
         self.deliveries = deliveries
         self.episodes = episodes
         self.entities = entities
+        self.acceptance = Acceptance(hub, deliveries)
+        self.outgoing = Outgoing(hub, clock)
         self.clock = clock
         self.visibility = visibility
         self.buffer = buffer
@@ -237,129 +230,19 @@ class Orchestrations:
         execution_id = next((item.task.execution_id for item in group if item.task.execution_id), history.execution_id)
         known = history.execution_id == execution_id
         past = list(history.events) if known else []
-        accepted = await self._acceptable(group, history, execution_id, past)
+        accepted = await self.acceptance.select(group, history, past)
         if not accepted or execution_id is None:
             return
         execution = Execution(session.instance_id, execution_id, past)
         execution.new.append(messages.event(messages.ORCHESTRATOR_STARTED, self.clock.now()))
         execution.new.extend(dict(item.task.event) for item in accepted)
         if not execution.has_started:
-            await self._drop(accepted, "Invalid history (may have been overwritten by a newer instance)")
+            await self.acceptance.drop(accepted, "Invalid history (may have been overwritten by a newer instance)")
             return
         turn, kept = await self.episodes.turn(execution, session.kept if known else None)
         await self._commit(session, history, turn, known)
         session.kept = kept
         await asyncio.gather(*(self.deliveries.done(item) for item in accepted))
-
-    # acceptance
-
-    async def _acceptable(
-        self, group: list[Delivery], history: History, execution_id: str | None, past: list[messages.Event]
-    ) -> list[Delivery]:
-        """The messages that take part in the turn; the others are put back or dropped, each for its reason."""
-        started = any(event["EventType"] == messages.EXECUTION_STARTED for event in past[:3]) or bool(past)
-        accepted: list[Delivery] = []
-        for item in group:
-            if item.task.kind == messages.EXECUTION_STARTED:
-                if past:
-                    await self._drop([item], "Duplicate start event")
-                elif await self._start_counts(item):
-                    accepted.insert(0, item)
-                    started = True
-            else:
-                accepted.append(item)
-        if not started:
-            await self._without_start(accepted)
-            return []
-        if history.is_terminal and past:
-            await self._finish_row(history)
-            await self._drop(accepted, "Instance is Completed")
-            return []
-        known = {event["EventId"] for event in past}
-        return [item for item in accepted if await self._in_order(item, known, history)]
-
-    async def _finish_row(self, history: History) -> None:
-        """Tells the end of an instance whose last checkpoint was cut between its history and its Instances row."""
-        row = await self.hub.read_row(history.instance_id)
-        is_told = row is None or row.entity.get("RuntimeStatus") not in RUNNING_STATES
-        if row is None or is_told or row.entity.get("ExecutionId") != history.execution_id:
-            return
-        ended = [event for event in history.events if event["EventType"] == messages.EXECUTION_COMPLETED]
-        results = [blob for blob in history.blobs if "-ExecutionCompleted-" in blob and "-Result." in blob]
-        execution = Execution(history.instance_id, str(history.execution_id), [], ended)
-        columns = row_columns(execution, None, {"Result": self.hub.large.url(results[-1])} if results else None)
-        del columns["CustomStatus"]
-        await self.hub.merge_row(history.instance_id, columns)
-
-    async def _start_counts(self, item: Delivery) -> bool:
-        """Whether a top-level start is the one the Instances row speaks of (a child's start needs no row)."""
-        task = item.task
-        if task.event.get("ParentInstance"):
-            return True
-        row = await self._row_for(task)
-        if row is not None and row.entity.get("ExecutionId") in (None, task.execution_id):
-            return True
-        if row is not None and self._is_newer(row, item):
-            await self._drop([item], "Redundant start event")
-        elif item.dequeue_count >= POISON_DEQUEUES:
-            await self._drop([item], "Start event without an instance")
-        else:
-            await self.deliveries.put_back(item, "the hub has no row for this start")
-        return False
-
-    async def _row_for(self, task: TaskMessage) -> Row | None:
-        row = await self.hub.read_row(task.instance_id)
-        for pause in ROW_WAITS:
-            if row is not None and row.entity.get("ExecutionId") in (None, task.execution_id):
-                break
-            # The client writes its message first and its row right after it.
-            await asyncio.sleep(pause)
-            row = await self.hub.read_row(task.instance_id)
-        return row
-
-    @staticmethod
-    def _is_newer(row: Row, item: Delivery) -> bool:
-        """Whether the row belongs to a later start than the message."""
-        entity, event = row.entity, item.task.event
-        if entity.get("Generation") != event.get("Generation"):
-            return False
-        created = entity.get("CreatedTime")
-        if created is None or isinstance(created, (str, int, float)):
-            return False
-        is_pending = entity.get("RuntimeStatus") == "Pending"
-        return is_pending and created < messages.parse_timestamp(event["Timestamp"])
-
-    async def _without_start(self, items: Sequence[Delivery]) -> None:
-        for item in items:
-            if item.task.kind in COMPLETIONS and item.dequeue_count <= OUT_OF_ORDER_TRIES:
-                await self.deliveries.put_back(item, "it was received out of order")
-            elif item.dequeue_count < POISON_DEQUEUES and await self._is_to_start(item):
-                # The platform drops it. Here a start that had to be put back loses nothing that came after it.
-                await self.deliveries.put_back(item, "its instance is still to start")
-            else:
-                await self._drop([item], "No such instance")
-
-    async def _is_to_start(self, item: Delivery) -> bool:
-        row = await self.hub.read_row(item.task.instance_id)
-        return row is not None and row.entity.get("RuntimeStatus") == "Pending"
-
-    async def _in_order(self, item: Delivery, known: set[int], history: History) -> bool:
-        if item.task.kind not in COMPLETIONS:
-            return True
-        event = item.task.event
-        number = event.get("TaskScheduledId", event.get("TimerId"))
-        if number in known:
-            return True
-        # 1.17.5 takes a message that is older than the last checkpoint as in order.
-        if history.checkpoint_time is not None and item.message.inserted < history.checkpoint_time:
-            return True
-        await self.deliveries.put_back(item, "it was received out of order")
-        return False
-
-    async def _drop(self, items: Sequence[Delivery], why: str) -> None:
-        for item in items:
-            log.info("%s: Discarding %s: %s", item.task.instance_id, item.task.describe(), why)
-            await self.deliveries.done(item)
 
     # applying
 
@@ -368,8 +251,8 @@ class Orchestrations:
         sources = {source.execution_id: source for source, _ in turn.scheduled}
         episodes = {execution_id: source.episode for execution_id, source in sources.items()}
         await asyncio.gather(
-            *(self._send(source, action, episodes[source.execution_id]) for source, action in turn.scheduled),
-            self._tell_parent(turn),
+            *(self.outgoing.send(source, action, episodes[source.execution_id]) for source, action in turn.scheduled),
+            self.outgoing.tell_parent(turn),
         )
         begins_anew = not known or turn.generations > 0
         start = 0 if begins_anew else len(execution.past)
@@ -384,64 +267,6 @@ class Orchestrations:
         await self.hub.merge_row(session.instance_id, row_columns(execution, turn.custom_status, addresses))
         for blob in old_blobs:
             await self.hub.account.blobs.delete(self.hub.large.container, blob)
-
-    async def _send(self, source: Execution, action: Scheduled, episode: int) -> None:
-        now, delay = self.clock.now(), timedelta(0)
-        target, execution_id = source.instance_id, source.execution_id if action.kind != "event" else None
-        if action.kind == "child":
-            await self._start_child(source, action, episode)
-            return
-        if action.kind == "timer":
-            event = messages.event(messages.TIMER_FIRED, now, TimerId=action.id, FireAt=action.fire_at)
-            delay = max(messages.parse_timestamp(action.fire_at) - now, delay)
-        elif action.kind == "activity":
-            event = messages.event(
-                messages.TASK_SCHEDULED, now, action.id,
-                Name=action.name, Version="", Input=action.input, ParentTraceContext=None,
-            )  # fmt: skip
-        else:
-            event = messages.event(
-                messages.EVENT_RAISED, now, Name=action.name, Input=action.input, ParentTraceContext=None
-            )
-            target = action.instance_id
-        is_work = action.kind == "activity"
-        await self.hub.send(
-            TaskMessage(event, target, execution_id, source.instance_id, source.execution_id, episode, is_work), delay
-        )
-
-    async def _start_child(self, source: Execution, action: Scheduled, episode: int) -> None:
-        execution_id = new_execution_id()
-        event = messages.execution_started(
-            self.clock.now(), action.instance_id, execution_id, action.name, action.input, generation=None,
-            parent={
-                "Name": source.name, "InstanceId": source.instance_id, "ExecutionId": source.execution_id,
-                "TaskScheduleId": action.id,
-            },
-        )  # fmt: skip
-        await self.hub.send(
-            TaskMessage(event, action.instance_id, execution_id, source.instance_id, source.execution_id, episode,
-                        with_context=True)  # fmt: skip
-        )
-
-    async def _tell_parent(self, turn: Turn) -> None:
-        parent, outcome = turn.execution.parent, turn.outcome
-        if parent is None or outcome is None or outcome.status == "ContinuedAsNew":
-            return
-        number = parent["TaskScheduleId"]
-        if outcome.status == "Completed":
-            event = messages.event(
-                messages.SUB_COMPLETED, self.clock.now(), TaskScheduledId=number, Result=outcome.result
-            )
-        else:
-            event = messages.event(
-                messages.SUB_FAILED, self.clock.now(),
-                TaskScheduledId=number, Reason=outcome.result, Details=outcome.details, FailureDetails=None,
-            )  # fmt: skip
-        target = parent["OrchestrationInstance"]
-        await self.hub.send(
-            TaskMessage(event, target["InstanceId"], target["ExecutionId"], turn.execution.instance_id,
-                        turn.execution.execution_id, turn.execution.episode)  # fmt: skip
-        )
 
     # entities
 
