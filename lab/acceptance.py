@@ -22,7 +22,10 @@ from taskhub.messages import TaskMessage
 log = logging.getLogger("lab.orchestrations")
 COMPLETIONS = frozenset(
     {
-        messages.TASK_COMPLETED, messages.TASK_FAILED, messages.SUB_COMPLETED, messages.SUB_FAILED,
+        messages.TASK_COMPLETED,
+        messages.TASK_FAILED,
+        messages.SUB_COMPLETED,
+        messages.SUB_FAILED,
         messages.TIMER_FIRED,
     }  # fmt: skip
 )

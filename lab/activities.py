@@ -93,8 +93,14 @@ class Activities:
         try:
             response = await self._response(task)
             await self.hub.send(
-                TaskMessage(response, task.instance_id, task.execution_id, task.instance_id,
-                            task.execution_id or "", task.episode)  # fmt: skip
+                TaskMessage(
+                    response,
+                    task.instance_id,
+                    task.execution_id,
+                    task.instance_id,
+                    task.execution_id or "",
+                    task.episode,
+                )  # fmt: skip
             )
             await self.deliveries.done(delivery)
         except WorkerGone:
@@ -126,9 +132,7 @@ class Activities:
         text = argument if isinstance(argument, str) or argument is None else json.dumps(argument)
         return _without_metadata(await self.worker.activity(function.name, text, instance_id, self.binding(function)))
 
-    def _failed(
-        self, number: int, name: str, message: str, stack: str, class_name: str = "System.Exception"
-    ) -> Event:
+    def _failed(self, number: int, name: str, message: str, stack: str, class_name: str = "System.Exception") -> Event:
         return messages.event(
             messages.TASK_FAILED, self.clock.now(),
             TaskScheduledId=number,
@@ -157,8 +161,6 @@ def _argument(stored: str | None) -> Any:
         return None
     arguments = json.loads(stored)
     return arguments[0] if isinstance(arguments, list) and arguments else None
-
-
 
 
 def _without_metadata(result: str) -> str:

@@ -77,9 +77,7 @@ class Episodes:
             turn.execution = self._next_generation(turn.execution, shim)
             turn.generations += 1
 
-    async def _episode(
-        self, execution: Execution, kept: Kept | None
-    ) -> tuple[EpisodeResult, Shim, Kept | None]:
+    async def _episode(self, execution: Execution, kept: Kept | None) -> tuple[EpisodeResult, Shim, Kept | None]:
         keep = self.keep_all or len(execution.past) + len(execution.new) > KEEP_ALIVE_EVENTS
         if kept is not None and (kept.execution_id != execution.execution_id or kept.length != len(execution.past)):
             kept = None
@@ -154,8 +152,11 @@ class Episodes:
         if outcome is not None and outcome.status != "ContinuedAsNew":
             execution.new.append(
                 messages.event(
-                    messages.EXECUTION_COMPLETED, now, shim.next_id,
-                    OrchestrationStatus=outcome.status, Result=outcome.result,
+                    messages.EXECUTION_COMPLETED,
+                    now,
+                    shim.next_id,
+                    OrchestrationStatus=outcome.status,
+                    Result=outcome.result,
                 )  # fmt: skip
             )
         execution.new.append(messages.event(messages.ORCHESTRATOR_COMPLETED, self.clock.now()))
@@ -164,9 +165,7 @@ class Episodes:
         now = self.clock.now()
         stored = action.input if self.store_inputs else None
         if action.kind == "activity":
-            return messages.event(
-                messages.TASK_SCHEDULED, now, action.id, Name=action.name, Version="", Input=stored
-            )
+            return messages.event(messages.TASK_SCHEDULED, now, action.id, Name=action.name, Version="", Input=stored)
         if action.kind == "timer":
             return messages.event(messages.TIMER_CREATED, now, action.id, FireAt=action.fire_at)
         if action.kind == "child":

@@ -1,16 +1,16 @@
 """Every error the lab raises, grouped by who has to act; each text ends with the next step.
 
-    LabError
-    ├── AppError                the app's author: it cannot be loaded; carries the app's own traceback
-    ├── SettingsError           whoever wrote the settings: host.json, local.settings.json, a flag
-    │   ├── NotJson             … with file, line and column
-    │   └── HubNameNotAllowed   … the task hub cannot be called that
-    ├── StartError              whoever starts the host: this machine is in the way
-    │   ├── PortTaken
-    │   └── InterpreterUnusable
-    └── RequestError            the caller of the management API; carries the HTTP status it becomes
-        ├── ArgumentInvalid     400, as the extension's ArgumentException
-        └── InstanceGone        410, the instance has ended
+LabError
+├── AppError                the app's author: it cannot be loaded; carries the app's own traceback
+├── SettingsError           whoever wrote the settings: host.json, local.settings.json, a flag
+│   ├── NotJson             … with file, line and column
+│   └── HubNameNotAllowed   … the task hub cannot be called that
+├── StartError              whoever starts the host: this machine is in the way
+│   ├── PortTaken
+│   └── InterpreterUnusable
+└── RequestError            the caller of the management API; carries the HTTP status it becomes
+    ├── ArgumentInvalid     400, as the extension's ArgumentException
+    └── InstanceGone        410, the instance has ended
 """
 
 from __future__ import annotations

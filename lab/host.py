@@ -119,9 +119,7 @@ async def _serve(settings: Settings, reload: Reload) -> int:
         await account.close()
 
 
-async def _with_account(
-    settings: Settings, account: Account, console: Console, clock: Clock, reload: Reload
-) -> int:
+async def _with_account(settings: Settings, account: Account, console: Console, clock: Clock, reload: Reload) -> int:
     worker = await _load(settings, console)
     while True:
         keys = keep_keys(settings.app / KEYS_FILE) if settings.require_keys else None

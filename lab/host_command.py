@@ -38,8 +38,12 @@ def _parser() -> argparse.ArgumentParser:
     add = parser.add_argument
     add("--app", type=Path, default=Path("."), metavar="DIR", help="the app's folder (this one)")
     add("--port", type=_port, metavar="N", help=f"the port to listen on ({DEFAULT_PORT})")
-    add("--storage", metavar="ACCOUNT", help="an embedded account's file (.lab/account.db in the app's folder), "
-        ":memory:, a connection string, UseDevelopmentStorage=true, or the name of an app setting that holds one")
+    add(
+        "--storage",
+        metavar="ACCOUNT",
+        help="an embedded account's file (.lab/account.db in the app's folder), "
+        ":memory:, a connection string, UseDevelopmentStorage=true, or the name of an app setting that holds one",
+    )
     add("--python", type=Path, metavar="PATH", help="the interpreter, or virtual environment, the functions run in")
     add("--workers", type=_count, metavar="N", help="worker processes (FUNCTIONS_WORKER_PROCESS_COUNT, or 1)")
     add("--lease-seconds", type=_lease, metavar="N", help="how long a dead host keeps its partitions (15)")

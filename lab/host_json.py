@@ -313,5 +313,3 @@ def section(document: Mapping[str, Any], *names: str) -> dict[str, Any]:
         if not isinstance(place, dict):
             raise SettingsError(f"{name} in the settings is {place!r}; an object is expected.")
     return dict(place)
-
-

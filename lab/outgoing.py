@@ -54,8 +54,15 @@ class Outgoing:
             },
         )  # fmt: skip
         await self.hub.send(
-            TaskMessage(event, action.instance_id, execution_id, source.instance_id, source.execution_id, episode,
-                        with_context=True)  # fmt: skip
+            TaskMessage(
+                event,
+                action.instance_id,
+                execution_id,
+                source.instance_id,
+                source.execution_id,
+                episode,
+                with_context=True,
+            )  # fmt: skip
         )
 
     async def tell_parent(self, turn: Turn) -> None:
@@ -74,6 +81,12 @@ class Outgoing:
             )  # fmt: skip
         target = parent["OrchestrationInstance"]
         await self.hub.send(
-            TaskMessage(event, target["InstanceId"], target["ExecutionId"], turn.execution.instance_id,
-                        turn.execution.execution_id, turn.execution.episode)  # fmt: skip
+            TaskMessage(
+                event,
+                target["InstanceId"],
+                target["ExecutionId"],
+                turn.execution.instance_id,
+                turn.execution.execution_id,
+                turn.execution.episode,
+            )  # fmt: skip
         )

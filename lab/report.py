@@ -60,11 +60,14 @@ def _lines(findings: Findings) -> Iterator[tuple[str, str]]:
     yield "recovery time", _recovery_time(findings)
     if recovery := findings.get("recovery"):
         without = recovery["without"]
-        yield "without recovery", f"{without['lost']} lost, {without['stuck']} stuck, " + (
-            f"{recovery['events_lost_without']} events lost"
+        yield (
+            "without recovery",
+            f"{without['lost']} lost, {without['stuck']} stuck, " + (f"{recovery['events_lost_without']} events lost"),
         )
-        yield "with recovery", f"{recovery['repaired']} repaired, {recovery['started_again']} started again, " + (
-            f"{recovery['events_raised_again']} events raised again; events sent to the webhook are in no journal"
+        yield (
+            "with recovery",
+            f"{recovery['repaired']} repaired, {recovery['started_again']} started again, "
+            + (f"{recovery['events_raised_again']} events raised again; events sent to the webhook are in no journal"),
         )
     else:
         yield "ground truth", f"agrees for {findings['ground_truth_agrees']} of {findings['instances']} instances"

@@ -41,6 +41,7 @@ PLATFORM_SETTINGS = frozenset(
     """.split()
 )
 
+
 @dataclass(frozen=True)
 class Flags:
     """What the command line of `host` says; None and False: not said."""

@@ -370,9 +370,7 @@ class Shim:
         wanted = (action.get("instanceId") or "").lower()
         relatives = {self.instance_id.lower(), (self.parent_id or "").lower()} - {""}
         return (
-            self.functions.orchestrator(action["functionName"]) is None
-            or wanted in relatives
-            or wanted.startswith("@")
+            self.functions.orchestrator(action["functionName"]) is None or wanted in relatives or wanted.startswith("@")
         )
 
     def _schedule_child(self, action: dict[str, Any], node: _Node) -> _Node:

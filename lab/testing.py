@@ -152,7 +152,15 @@ class AppHost:
             account = await open_account(":memory:", clock)
             functions = FunctionIndex(replaced.functions)
             engine = Engine(
-                account, self.durable, replaced, functions, clock, Identity("test kit"), 30, lambda _: None, _no_http,
+                account,
+                self.durable,
+                replaced,
+                functions,
+                clock,
+                Identity("test kit"),
+                30,
+                lambda _: None,
+                _no_http,
                 alone=True,
             )
             await engine.start()

@@ -179,9 +179,7 @@ def _look_for_silence(
     return seen["last_at"]
 
 
-def _tell(
-    context: df.DurableOrchestrationContext, inbox: Inbox, state: dict[str, Any], about: str, text: str
-) -> Steps:
+def _tell(context: df.DurableOrchestrationContext, inbox: Inbox, state: dict[str, Any], about: str, text: str) -> Steps:
     message = {
         "key": f"{context.instance_id}/device/{about}",
         "to": state["notify"],

@@ -156,9 +156,7 @@ async def _start(client: df.DurableOrchestrationClient, name: str, instance_id: 
     await records.handed_over(entry, client.start_new(name, instance_id, data))
 
 
-async def look_up(
-    client: df.DurableOrchestrationClient, instance_id: str
-) -> DurableOrchestrationStatus | None:
+async def look_up(client: df.DurableOrchestrationClient, instance_id: str) -> DurableOrchestrationStatus | None:
     """The instance's status, or None when there is no such instance.
 
     The SDK answers a failed query with an empty status too, as if there were none; that must not start a second run.

@@ -117,9 +117,7 @@ def inputs_of(function: FunctionInfo) -> list[dict[str, Any]]:
 
 def outputs_of(function: FunctionInfo) -> dict[str, dict[str, Any]]:
     """A function's output bindings by name, the HTTP response left out."""
-    return {
-        binding["name"]: binding for binding in function.bindings if _is_out(binding) and binding["type"] != "http"
-    }
+    return {binding["name"]: binding for binding in function.bindings if _is_out(binding) and binding["type"] != "http"}
 
 
 def _is_out(binding: Mapping[str, Any]) -> bool:

@@ -180,9 +180,7 @@ class BlobScanner:
             await self._context.worker.trigger(self._function.name, data, self._context.client_of(self._function))
 
 
-def trigger_data(
-    container: str, blob: Blob, content: bytes, url: str, captured: dict[str, str]
-) -> dict[str, Any]:
+def trigger_data(container: str, blob: Blob, content: bytes, url: str, captured: dict[str, str]) -> dict[str, Any]:
     """A blob as the worker takes it: its bytes, and what func.InputStream tells of it."""
     properties = {
         "ContentLength": blob.size,

@@ -217,7 +217,7 @@ def _moment(text: str) -> datetime:
     head, dot, rest = text.replace("Z", "+00:00").partition(".")
     if dot:
         digits = rest[: next((place for place, letter in enumerate(rest) if not letter.isdigit()), len(rest))]
-        text = f"{head}.{digits[:6]:0<6}{rest[len(digits):]}"
+        text = f"{head}.{digits[:6]:0<6}{rest[len(digits) :]}"
     else:
         text = head
     moment = datetime.fromisoformat(text)

@@ -333,4 +333,3 @@ class _Link:
             process.kill()
         except ProcessLookupError:
             pass
-

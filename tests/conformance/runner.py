@@ -179,9 +179,7 @@ async def play_all(
     return outcomes
 
 
-async def _crowd(
-    session: aiohttp.ClientSession, base: str, scenarios: Sequence[Scenario], jobs: int
-) -> list[Outcome]:
+async def _crowd(session: aiohttp.ClientSession, base: str, scenarios: Sequence[Scenario], jobs: int) -> list[Outcome]:
     slots = asyncio.Semaphore(jobs)
 
     async def one(scenario: Scenario) -> Outcome:

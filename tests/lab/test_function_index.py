@@ -48,8 +48,10 @@ def test_an_unknown_name_gets_the_extensions_text_with_those_known() -> None:
         "The following are the known orchestrator functions: 'order', 'Renamed'."
     )
     assert "is not an entity function" in INDEX.no_entity("x") and "'Counter'." in INDEX.no_entity("x")
-    assert FunctionIndex([]).no_activity("x").endswith(
-        "is not an activity function. Additional info: No activity functions are currently registered!"
+    assert (
+        FunctionIndex([])
+        .no_activity("x")
+        .endswith("is not an activity function. Additional info: No activity functions are currently registered!")
     )
 
 

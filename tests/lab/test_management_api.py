@@ -35,9 +35,7 @@ class Caller:
         self.client = FakeClient()
         self.clock = ManualClock()
         self.after_waiting: dict[str, str] = {}  # instance -> the state it has once somebody waited
-        self._api = ManagementApi(
-            self.client, INDEX, LINKS, lambda name: name == "Storage", self.clock, self._sleep
-        )
+        self._api = ManagementApi(self.client, INDEX, LINKS, lambda name: name == "Storage", self.clock, self._sleep)
 
     async def _sleep(self, seconds: float) -> None:
         self.clock.advance(timedelta(seconds=seconds))
@@ -386,8 +384,9 @@ async def test_a_restart_makes_a_new_id_unless_told_not_to(call: Caller) -> None
 
 async def test_a_restart_of_a_missing_instance_is_400(call: Caller) -> None:
     answer = await call("POST instances/i/restart")
-    text, exception = "InstanceId does not match a valid orchestration instance.", (
-        "An orchestrastion with the instanceId i was not found."
+    text, exception = (
+        "InstanceId does not match a valid orchestration instance.",
+        ("An orchestrastion with the instanceId i was not found."),
     )
     assert (answer.status, error_of(answer)) == (400, error(text, exception, "System.ArgumentException"))
 

@@ -207,8 +207,7 @@ def _http_response(result: Any) -> dict[str, Any]:
         datum = converter.encode(result, expected_type=None)
     except NotImplementedError:
         raise TypeError(
-            f"unable to encode outgoing TypedData: unsupported type \"http\" for Python type "
-            f'"{type(result).__name__}"'
+            f'unable to encode outgoing TypedData: unsupported type "http" for Python type "{type(result).__name__}"'
         ) from None
     if datum.type == "string":
         body = datum.value.encode("utf-8", "surrogatepass")

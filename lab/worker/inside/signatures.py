@@ -79,9 +79,7 @@ def _annotations(name: str, call: Callable[..., Any]) -> dict[str, Any]:
         raise _refuse(name, f"its annotations cannot be resolved: {error}") from error
 
 
-def _takes_context(
-    name: str, parameters: dict[str, Any], bound: dict[str, Any], annotations: dict[str, Any]
-) -> bool:
+def _takes_context(name: str, parameters: dict[str, Any], bound: dict[str, Any], annotations: dict[str, Any]) -> bool:
     if "context" not in parameters or "context" in bound:
         return False
     parameters.pop("context")
@@ -96,9 +94,7 @@ def _takes_context(
 def _check_names(name: str, parameters: dict[str, Any], bound: dict[str, Any]) -> None:
     undeclared = set(parameters) - set(bound)
     if undeclared:
-        raise _refuse(
-            name, f"the following parameters are declared in Python but not in function.json: {undeclared!r}"
-        )
+        raise _refuse(name, f"the following parameters are declared in Python but not in function.json: {undeclared!r}")
     missing = set(bound) - set(parameters)
     if missing:
         raise _refuse(name, f"the following parameters are declared in function.json but not in Python: {missing!r}")
@@ -113,7 +109,7 @@ def _check_parameter(name: str, binding: dict[str, Any], annotations: dict[str, 
     if _is_out(binding) and not out_of:
         raise _refuse(
             name,
-            f"binding {parameter} is declared to have the \"out\" direction, but its annotation in Python is not "
+            f'binding {parameter} is declared to have the "out" direction, but its annotation in Python is not '
             "a subclass of azure.functions.Out",
         )
     if not _is_out(binding) and out_of:
