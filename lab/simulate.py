@@ -12,6 +12,7 @@ import sys
 import time
 import warnings
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -38,15 +39,28 @@ class Way:
 @lru_cache(maxsize=1)
 def ground() -> Ground:
     """What all runs of this process share."""
-    logging.disable(logging.CRITICAL)  # a simulated host complains of what is done to it on purpose
-    warnings.simplefilter("ignore")  # the SDK's remarks on duplicate completions
-    return Ground()
+    with quiet():
+        return Ground()
+
+
+@contextmanager
+def quiet() -> Iterator[None]:
+    """Without the complaints of hosts about what is done to them on purpose, and the SDK's remarks."""
+    before = logging.root.manager.disable
+    logging.disable(logging.CRITICAL)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        logging.disable(before)
 
 
 def play(plan: Plan, way: Way = Way()) -> Verdict:  # noqa: B008
     """One run; an exception of ours counts as a problem."""
     try:
-        return Simulation(plan, ground(), way.doctor, way.journal).play()
+        with quiet():
+            return Simulation(plan, ground(), way.doctor, way.journal).play()
     except Exception as error:
         return Verdict(problems=[f"{type(error).__name__}: {error}"])
 
