@@ -11,8 +11,8 @@ from lab import errors
 def test_the_drawing_names_every_error_below_its_base() -> None:
     drawn: dict[str, str] = {}
     path: list[str] = []
-    for line in (errors.__doc__ or "").splitlines():
-        match = re.match(r"    ([│ ├└─]*)([A-Z]\w+)", line)
+    for line in (errors.__doc__ or "").splitlines()[1:]:  # below the sentence
+        match = re.match(r"([│ ├└─]*)([A-Z]\w+)", line)
         if match:
             depth = len(match.group(1)) // 4
             path = [*path[:depth], match.group(2)]
