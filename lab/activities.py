@@ -12,6 +12,7 @@ from typing import Any
 from lab.deliveries import TROUBLE_SECONDS, Deliveries, Delivery
 from lab.function_index import FunctionIndex
 from lab.http_calls import HttpCallFailed
+from lab.newtonsoft import without_metadata
 from lab.shim import HTTP_ACTIVITY
 from lab.worker import FunctionInfo, InvocationFailed, Worker, WorkerGone
 from taskhub import messages
@@ -164,9 +165,9 @@ def _argument(stored: str | None) -> Any:
 
 
 def _without_metadata(result: str) -> str:
-    """A result without `$type` and `$id` at its top, which Newtonsoft.Json takes for its own and removes."""
+    """A result as the extension stores it: what Newtonsoft.Json takes for its own is gone."""
     if not result.startswith("{") or '"$' not in result:
         return result
     value = json.loads(result)
-    kept = {name: part for name, part in value.items() if name not in ("$type", "$id")}
+    kept = without_metadata(value)
     return result if kept == value else json.dumps(kept)

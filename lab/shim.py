@@ -216,8 +216,7 @@ class Shim:
 
     def take_scheduled(self) -> list[Scheduled]:
         """The actions that no history event has confirmed: they are new, and are issued now."""
-        found = list(self.pending.values())
-        return found
+        return list(self.pending.values())
 
     def confirm(self) -> None:
         """Takes the new actions as issued (their events have been added to the history)."""
