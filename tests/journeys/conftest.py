@@ -13,10 +13,11 @@ from tests.journeys.hosts import Ledger, Place
 
 @pytest.fixture
 def seed(request: pytest.FixtureRequest) -> int:
-    """Printed, so that a failure can be repeated with --kill-seed."""
+    """Printed with a failure, so that it can be repeated."""
     given = request.config.getoption("--kill-seed")
     chosen = random.randrange(1_000_000) if given is None else int(given)
-    print(f"again with: --kill-seed {chosen}")
+    kills = request.config.getoption("--kills")
+    print(f"again with: python scripts/test tests/journeys/test_kill.py --kills {kills} --kill-seed {chosen}")
     return chosen
 
 

@@ -36,10 +36,6 @@ class Ledger:
         """How often each step of each instance began or ended."""
         return Counter((line["instance"], line["step"]) for line in self.lines() if line["moment"] == moment)
 
-    def of(self, instance_id: str) -> int:
-        """How many lines an instance has."""
-        return sum(line["instance"] == instance_id for line in self.lines())
-
 
 @dataclass
 class Place:
