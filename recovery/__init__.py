@@ -8,7 +8,7 @@ What ships with the app is only what it runs; the rest is for the operator: `pyt
     reprotect.py         geo-redundancy after an unplanned failover
     settle.py            exactly one app runs, in the account's region
     status.py            what is true, and what to type next
-    drill.py             a drill as a value, and its report; azure_drill.py runs it on Azure
+    drill.py             a drill as a value; azure_drill.py runs it on Azure, drill_report.py makes its page
     steps.py             the steps the commands are made of
     azure_resources.py   the calls to Azure; arm.py tokens, retries, long operations
     azd_environment.py   the azd environment; operator_state.py what a killed command had begun
@@ -21,6 +21,7 @@ What ships with the app is only what it runs; the rest is for the operator: `pyt
     awaits.py            what an instance waits for; replay.py asks its code
     plans.py             what would repair it; repair_steps.py, proofs.py; repairs.py does it, with a record
     journal.py           every accepted request, outside the hub's region; fence.py which region works (both ship)
+    pages.py             what the HTML reports share
     records.py           where those two keep their records (ships)
     reconcile.py         what the journal has and the hub has not
 """

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from html import escape
 from typing import Any
 
 from recovery.examination import Examination, Line, Repaired
+from recovery.pages import UNKNOWN, badge, bar, page, table
 from recovery.plans import Plan
 
 SHOWN = 40  # instances in the text report, unless all are asked for
@@ -154,17 +155,6 @@ def _plan_json(plan: Plan) -> dict[str, Any]:
     }
 
 
-_STYLE = """
-body{font:15px/1.5 system-ui,sans-serif;margin:2rem auto;max-width:70rem;padding:0 1rem;color:#1c2b33;background:#fff}
-h1{font-size:1.5rem}h2{font-size:1.15rem;margin-top:2rem}
-table{border-collapse:collapse;width:100%}td,th{text-align:left;vertical-align:top;padding:.35rem .6rem;
-border-bottom:1px solid #dde5ea}code{font-size:.85em}
-.kind{color:#fff;border-radius:.6rem;padding:.05rem .55rem;white-space:nowrap}
-.bar{display:flex;height:1.4rem;border-radius:.4rem;overflow:hidden}.bar i{display:block}
-ul{margin:.2rem 0;padding-left:1.1rem}.muted{color:#5d7280}
-"""
-
-
 def html(report: Report) -> str:
     """The report as one page without anything from elsewhere."""
     found = report.found
@@ -183,33 +173,12 @@ def html(report: Report) -> str:
     return page(found.hub, "\n".join(parts))
 
 
-def page(title: str, body: str) -> str:
-    """A page of one's own: nothing is loaded from elsewhere."""
-    return (
-        '<!doctype html><html lang="en"><meta charset="utf-8">'
-        f"<title>{escape(title)}</title><style>{_STYLE}</style><body>{body}</body></html>\n"
-    )
-
-
 def _bar(found: Examination) -> str:
-    total = max(found.instances, 1)
-    pieces = "".join(
-        f'<i style="width:{100 * found.counts[kind] / total:.2f}%;background:{colour}" title="{kind}"></i>'
-        for kind, colour in COLOURS.items()
-        if found.counts[kind]
-    )
-    return f'<div class="bar" role="img" aria-label="instances by verdict">{pieces}</div>'
+    return bar("instances by verdict", [(kind, found.counts[kind], colour) for kind, colour in COLOURS.items()])
 
 
 def _badge(kind: str) -> str:
-    return f'<span class="kind" style="background:{COLOURS.get(kind, "#5d7280")}">{escape(kind)}</span>'
-
-
-def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """A table of cells that are HTML already."""
-    cells = "".join(f"<th>{name}</th>" for name in head)
-    lines = "".join("<tr>" + "".join(f"<td>{cell}</td>" for cell in row) + "</tr>" for row in rows)
-    return f"<table><thead><tr>{cells}</tr></thead><tbody>{lines}</tbody></table>"
+    return badge(kind, COLOURS.get(kind, UNKNOWN))
 
 
 def _page_plans(report: Report) -> Iterator[str]:

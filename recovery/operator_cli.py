@@ -125,7 +125,9 @@ def _parser(command: str) -> argparse.ArgumentParser:
         parser.add_argument(
             "--function-key", default=os.environ.get("DRILL_FUNCTION_KEY", ""), help="key of the app's functions"
         )
-        parser.add_argument("--report", default="drill-report.json", help="where the report is written")
+        parser.add_argument(
+            "--report", default="drill-report.json", help="where the report is written; a page beside it"
+        )
     return parser
 
 
@@ -195,6 +197,7 @@ def _drill_agreed(session: Session, drill: Drill, yes: bool) -> bool:
 
 
 def _drill(session: Session, options: argparse.Namespace) -> int:
+    from recovery import drill_report
     from recovery.azure_drill import AzureExecutor
     from recovery.drill import DRILLS, run_drill
 
@@ -204,9 +207,12 @@ def _drill(session: Session, options: argparse.Namespace) -> int:
         return 0
     executor = AzureExecutor(session, drill, options.instances, options.function_key, FAKE if options.fake else "azure")
     report = run_drill(drill, executor, session.clock, session.say)
-    report.write(Path(options.report))
+    written = Path(options.report)
+    report.write(written)
+    written.with_suffix(".html").write_text(drill_report.html(report), encoding="utf-8")
     for line in report.lines():
         session.say(line)
+    session.say(f"report: {written.with_suffix('.html')}, {written.name}")
     return 0 if report.passed else 1
 
 

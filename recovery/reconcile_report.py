@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from html import escape
 from typing import TYPE_CHECKING, Any
 
-from recovery.doctor_report import page, table
+from recovery.pages import page, table
 
 if TYPE_CHECKING:
     from recovery.reconcile import Outcome, Reconciliation

@@ -46,6 +46,8 @@ def test_a_drill_is_shown_first_and_then_writes_its_report(typed, tmp_path: Path
     assert code == 0, text
     document = json.loads(report.read_text())
     assert document["passed"] and document["verdicts"] == {"completed": 3}
+    page = report.with_suffix(".html").read_text()
+    assert "fail the account over" in page and all(one["instance"] in page for one in document["requests"])
 
 
 def test_agreeing_to_a_planned_drill_is_not_agreeing_to_an_unplanned_one(typed) -> None:  # type: ignore[no-untyped-def]
