@@ -151,8 +151,9 @@ async def _with_account(settings: Settings, account: Account, console: Console, 
 
 async def _load(settings: Settings, console: Console) -> ProcessWorker:
     return await ProcessWorker.start(
-        settings.app, settings.python, settings.environment, console, settings.worker_processes
-    )
+        settings.app, settings.python, settings.environment, console, settings.worker_processes,
+        settings.function_timeout,
+    )  # fmt: skip
 
 
 def _introduce(host: Host, console: Console, keys: Keys | None) -> None:

@@ -48,6 +48,8 @@ def _parser() -> argparse.ArgumentParser:
     add("--workers", type=_count, metavar="N", help="worker processes (FUNCTIONS_WORKER_PROCESS_COUNT, or 1)")
     add("--lease-seconds", type=_lease, metavar="N", help="how long a dead host keeps its partitions (15)")
     add("--require-keys", action="store_true", help="ask for keys as on Azure; they are printed at start")
+    add("--cors", metavar="ORIGINS", help="origins whose pages may call the host, with commas between, or * for all")
+    add("--cors-credentials", action="store_true", help="those pages may send cookies and the like")
     add("--watch", action="store_true", help="load the app again when one of its files changes")
     add("--verbose", action="store_true", help="print the host's own details")
     return parser

@@ -118,6 +118,19 @@ class Server:
         return name.lower() in known or name.lower() in settings or f"azurewebjobs{name.lower()}" in settings
 
     async def _handle(self, request: web.BaseRequest) -> web.StreamResponse:
+        cors = self._settings.cors
+        if cors.is_preflight(request.method, request.headers):
+            return _as_web(HttpResponse(204, cors.headers(request.method, request.headers), b""))
+        answer = await self._handled(request)
+        if cors.origins:
+            for name, text in cors.headers(request.method, request.headers):
+                if name == "Vary":
+                    answer.headers.add(name, text)
+                else:
+                    answer.headers[name] = text  # the host's word counts, whatever the function said
+        return answer
+
+    async def _handled(self, request: web.BaseRequest) -> web.Response:
         try:
             body = await request.read()
         except web.RequestPayloadError:

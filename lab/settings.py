@@ -16,6 +16,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
+from lab.cors import Cors, read_cors
 from lab.errors import AppError, SettingsError
 from lab.host_json import (
     AppLease,
@@ -55,6 +56,8 @@ class Flags:
     watch: bool = False
     workers: int | None = None
     lease_seconds: int | None = None
+    cors: str | None = None
+    cors_credentials: bool = False
 
 
 @dataclass(frozen=True)
@@ -73,6 +76,7 @@ class Settings:
     verbose: bool = False
     watch: bool = False
     lease_seconds: int = 15  # of partitions; the platform's are 30, the lab takes over a dead host's sooner
+    cors: Cors = Cors()
     worker_id: str = ""  # names this host in leases
     environment: Mapping[str, str] = field(default_factory=dict)  # of the app: local.settings.json and ours
     host_json: Mapping[str, Any] = field(default_factory=dict)  # as read, for triggers' own sections
@@ -95,9 +99,10 @@ def load(flags: Flags, environ: Mapping[str, str] | None = None) -> Settings:
     host = _with_overrides(read_json(app / "host.json"), environment)
     notes: list[str] = []
     durable = read_durable(section(host, "extensions", "durableTask"), environment, notes)
+    local_host = section(local, "Host")
     port = flags.port
     if port is None:
-        port = number(section(local, "Host"), "LocalHttpPort", "local.settings.json", DEFAULT_PORT, 1, 65535)
+        port = number(local_host, "LocalHttpPort", "local.settings.json", DEFAULT_PORT, 1, 65535)
     environment.setdefault("WEBSITE_HOSTNAME", f"localhost:{port}")
     return Settings(
         app=app,
@@ -112,6 +117,7 @@ def load(flags: Flags, environ: Mapping[str, str] | None = None) -> Settings:
         verbose=flags.verbose,
         watch=flags.watch,
         lease_seconds=flags.lease_seconds or 15,
+        cors=read_cors(local_host, flags.cors, flags.cors_credentials, notes),
         worker_id=f"{socket.gethostname()}:{port or f'pid{os.getpid()}'}",
         environment=environment,
         host_json=host,
@@ -154,15 +160,22 @@ def _with_overrides(host: dict[str, Any], environment: Mapping[str, str]) -> dic
 
 
 def _timeout(host: Mapping[str, Any]) -> timedelta | None:
+    """How long a function may run, None for ever; by default as long as outside of the Consumption plan."""
     found = value(host, "functionTimeout", None)
     if found is None:
         return timedelta(minutes=30)
-    if str(found) == "-1":
-        return None
+    expected = "a time span of 00:00:01 or more such as 00:10:00 is expected, or -1 for none."
     try:
-        return parse_timespan(str(found))
+        span = timedelta(0) if isinstance(found, bool) else parse_timespan(str(found))
     except ValueError as error:
-        raise SettingsError(f"host.json: functionTimeout is {found!r}; a time span such as 00:10:00, or -1.") from error
+        if str(found).strip() == "-1":
+            return None
+        raise SettingsError(f"host.json: functionTimeout is {found!r}; {expected}") from error
+    if span == timedelta(days=-1):  # what the platform reads "-1" as
+        return None
+    if span < timedelta(seconds=1):
+        raise SettingsError(f"host.json: functionTimeout is {found!r}; {expected}")
+    return span
 
 
 def _storage(flag: str | None, app: Path, environment: Mapping[str, str]) -> str:

@@ -7,6 +7,7 @@ in a process of their own, with the app's interpreter, as the platform does.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from datetime import timedelta
 from typing import Any, Protocol
 
 
@@ -85,12 +86,30 @@ class InvocationFailed(Exception):
         self.stack = stack
 
 
+class FunctionTimedOut(InvocationFailed):
+    """A function ran longer than host.json's functionTimeout; its process has been ended.
+
+    `text` is the message of the Functions host's FunctionTimeoutException.
+    """
+
+    def __init__(self, function: str, limit: timedelta) -> None:
+        super().__init__(f"Timeout value of {timespan_text(limit)} was exceeded by function: Functions.{function}")
+
+
 class SessionLost(Exception):
     """The worker does not hold that orchestrator (any more): send the whole history."""
 
 
 class WorkerGone(Exception):
     """The worker's process ended in the middle of the call."""
+
+
+def timespan_text(span: timedelta) -> str:
+    """A time span as .NET writes it: [d.]hh:mm:ss[.fffffff]."""
+    minutes, seconds = divmod(span.seconds, 60)
+    days = f"{span.days}." if span.days else ""
+    fraction = f".{span.microseconds:06}0" if span.microseconds else ""
+    return f"{days}{minutes // 60:02}:{minutes % 60:02}:{seconds:02}{fraction}"
 
 
 class Worker(Protocol):

@@ -2,7 +2,8 @@
 
 Each process connects back over loopback TCP and loads the app by itself. Orchestrators of one instance always go to
 the same process, so that sessions stay; everything else goes to the least busy one. A process that dies is started
-again; the calls it had get WorkerGone.
+again; the calls it had get WorkerGone. So it is ended when a call runs longer than the function timeout, because Python
+code cannot be interrupted: that call gets FunctionTimedOut, and an episode WorkerGone, so that it is played again.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ import sys
 import zlib
 from collections import deque
 from collections.abc import Mapping
+from datetime import timedelta
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -23,11 +25,13 @@ from lab.worker import (
     EpisodeCall,
     EpisodeResult,
     FunctionInfo,
+    FunctionTimedOut,
     HttpRequest,
     HttpResponse,
     InvocationFailed,
     SessionLost,
     WorkerGone,
+    timespan_text,
     wire,
 )
 from lab.worker.inside import bootstrap
@@ -65,9 +69,18 @@ class ProcessWorker:
 
     @classmethod
     async def start(
-        cls, root: Path, python: Path, environment: Mapping[str, str], log: AppLog, processes: int = 1
+        cls,
+        root: Path,
+        python: Path,
+        environment: Mapping[str, str],
+        log: AppLog,
+        processes: int = 1,
+        timeout: timedelta | None = None,
     ) -> ProcessWorker:
-        """Starts the processes and has each load the app. AppError, InterpreterUnusable."""
+        """Starts the processes and has each load the app. AppError, InterpreterUnusable.
+
+        `timeout` is host.json's functionTimeout, None for functions that may run for ever.
+        """
         links: dict[str, _Link] = {}
 
         def accept() -> FrameProtocol:
@@ -76,7 +89,7 @@ class ProcessWorker:
         server = await asyncio.get_running_loop().create_server(accept, "127.0.0.1", 0)
         port = server.sockets[0].getsockname()[1]
         for number in range(processes):
-            link = _Link(number, port, root, python, environment, log)
+            link = _Link(number, port, root, python, environment, log, timeout)
             links[link.token] = link
         try:
             functions = await asyncio.gather(*(link.start() for link in links.values()))
@@ -153,7 +166,14 @@ class _Link:
     """One process of the worker, and the connection to it."""
 
     def __init__(
-        self, number: int, port: int, root: Path, python: Path, environment: Mapping[str, str], log: AppLog
+        self,
+        number: int,
+        port: int,
+        root: Path,
+        python: Path,
+        environment: Mapping[str, str],
+        log: AppLog,
+        timeout: timedelta | None,
     ) -> None:
         self.token = secrets.token_hex(16)
         self.busy = 0
@@ -162,6 +182,7 @@ class _Link:
         self._root = root
         self._environment = {**os.environ, **environment}
         self._log = log
+        self._timeout = timeout
         self._process: asyncio.subprocess.Process | None = None
         self._frames: FrameProtocol | None = None
         self._waiting: dict[int, asyncio.Future[Any]] = {}
@@ -211,17 +232,32 @@ class _Link:
         try:
             if self._frames is None:  # it died and is being started again
                 await self._ready.wait()
-            number = self._next
+            number, loop = self._next, asyncio.get_running_loop()
             self._next += 1
-            answer = self._waiting[number] = asyncio.get_running_loop().create_future()
+            answer = self._waiting[number] = loop.create_future()
+            limit = self._timeout and loop.call_later(self._timeout.total_seconds(), self._expire, number, kind, values)
             try:
                 if self._frames is None or not self._frames.send([number, kind, *values]):
                     raise WorkerGone("the worker's process has ended")
                 return await answer
             finally:
+                if limit:
+                    limit.cancel()
                 self._waiting.pop(number, None)
         finally:
             self.busy -= 1
+
+    def _expire(self, number: int, kind: str, values: tuple[Any, ...]) -> None:
+        """Ends the process because a call has run too long; what the platform tries again gets WorkerGone."""
+        assert self._timeout is not None and self._process is not None
+        function = values[0]["function"] if kind == "episode" else values[0]
+        error = FunctionTimedOut(function, self._timeout)
+        self._waiting[number].set_exception(WorkerGone(error.text) if kind == "episode" else error)
+        limit = timespan_text(self._timeout)
+        self._log.worker_line(f"Timeout value of {limit} exceeded by function 'Functions.{function}'.")
+        self._log.worker_line(f"A function timeout has occurred. Restarting worker process {self._number}.")
+        self._disconnect()
+        self._kill(self._process)
 
     def tell(self, kind: str, *values: Any) -> None:
         """Sends what needs no answer."""

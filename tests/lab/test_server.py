@@ -8,6 +8,7 @@ import json
 import socket
 from collections.abc import AsyncIterator
 from dataclasses import replace
+from datetime import timedelta
 from pathlib import Path
 
 import aiohttp
@@ -19,7 +20,7 @@ from lab.host_json import DurableSettings
 from lab.keys import Keys
 from lab.server import Server
 from lab.settings import Settings
-from lab.worker import HttpRequest, HttpResponse, WorkerGone
+from lab.worker import FunctionTimedOut, HttpRequest, HttpResponse, WorkerGone
 from lab.worker.local import LocalWorker
 from tests.lab.fake_client import FakeClient
 
@@ -241,6 +242,7 @@ class OddWorker(LocalWorker):
         (HttpResponse(200, [("bad name", "a")], b""), 500), (HttpResponse(7, [], b""), 500),
         (HttpResponse(200, [("Content-Length", "999")], b"ab"), 200),
         (HttpResponse(204, [], b"ignored"), 204), (WorkerGone("died"), 503), (ValueError("ours"), 500),
+        (FunctionTimedOut("text", timedelta(minutes=10)), 500),
     ],
 )  # fmt: skip
 async def test_an_answer_that_cannot_be_sent_harms_nobody(

@@ -140,12 +140,22 @@ def test_a_virtual_environment_may_be_named_by_its_folder(tmp_path: Path) -> Non
 
 
 @pytest.mark.parametrize(
-    ("text", "timeout"), [("00:10:00", timedelta(minutes=10)), ("-1", None), ("1.00:00:00", timedelta(days=1))]
-)
-def test_the_function_timeout_is_a_time_span_or_none(tmp_path: Path, text: str, timeout: timedelta | None) -> None:
+    ("text", "timeout"),
+    [
+        ("00:10:00", timedelta(minutes=10)), ("1.00:00:00", timedelta(days=1)), ("00:00:01", timedelta(seconds=1)),
+        ("-1", None), (-1, None), ("-1.00:00:00", None), (None, timedelta(minutes=30)), (2, timedelta(days=2)),
+    ],
+)  # fmt: skip
+def test_the_function_timeout_is_a_time_span_or_none(tmp_path: Path, text: object, timeout: timedelta | None) -> None:
     assert load(tmp_path, {"functionTimeout": text}).function_timeout == timeout
 
 
-def test_a_function_timeout_that_is_none_is_told(tmp_path: Path) -> None:
-    with pytest.raises(SettingsError, match="functionTimeout is 'soon'"):
-        load(tmp_path, {"functionTimeout": "soon"})
+@pytest.mark.parametrize("text", ["soon", "", "00:00:00", "00:00:00.5", "-00:10:00", "00:99:00", True, 1.5, [1]])
+def test_a_function_timeout_that_is_none_is_told(tmp_path: Path, text: object) -> None:
+    with pytest.raises(SettingsError, match=r"functionTimeout is .*; a time span of 00:00:01 or more .* or -1"):
+        load(tmp_path, {"functionTimeout": text})
+
+
+def test_an_app_setting_overrides_the_function_timeout(tmp_path: Path) -> None:
+    environ = {"AzureFunctionsJobHost__functionTimeout": "00:01:00"}
+    assert load(tmp_path, {"functionTimeout": "-1"}, None, environ).function_timeout == timedelta(minutes=1)

@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import AsyncIterator
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -16,7 +17,7 @@ import pytest
 from lab import settings
 from lab.errors import AppError, InterpreterUnusable
 from lab.settings import Flags
-from lab.worker import HttpRequest, InvocationFailed, SessionLost, WorkerGone
+from lab.worker import FunctionTimedOut, HttpRequest, InvocationFailed, SessionLost, WorkerGone
 from lab.worker.process import ProcessWorker
 from tests.lab.worker.apps import FIXTURES, write_app
 from tests.lab.worker.driver import Play
@@ -98,6 +99,68 @@ async def test_a_process_that_dies_fails_its_calls_and_is_started_again(worker: 
     await lines.wait_for("it is started again")
     assert await worker.activity("hello", '"x"', "i", None) == '"Hello x!"'
     assert not set(worker.process_ids) & set(before)
+
+
+class Impatient:
+    """Processes that end a function after a moment."""
+
+    LIMIT = timedelta(seconds=1)
+
+    @classmethod
+    async def start(cls, root: Path, lines: Lines, processes: int = 1) -> ProcessWorker:
+        return await ProcessWorker.start(root, Path(sys.executable), {}, lines, processes, cls.LIMIT)
+
+
+async def test_a_function_that_runs_too_long_fails_and_its_process_is_started_again(lines: Lines) -> None:
+    worker = await Impatient.start(FIXTURES / "corpus", lines)
+    try:
+        before = worker.process_ids
+        text = "Timeout value of 00:00:01 was exceeded by function: Functions.sleeps"
+        with pytest.raises(FunctionTimedOut, match=f"^{text}$"):
+            await worker.activity("sleeps", "30", "i", None)
+        await lines.wait_for("exceeded by function 'Functions.sleeps'")
+        assert await worker.activity("hello", '"x"', "i", None) == '"Hello x!"'
+        assert not set(worker.process_ids) & set(before)
+    finally:
+        await worker.close()
+
+
+async def test_what_ran_beside_a_function_that_ran_too_long_is_to_be_run_again(lines: Lines) -> None:
+    worker = await Impatient.start(FIXTURES / "corpus", lines)
+    try:
+        late = asyncio.create_task(worker.activity("sleeps", "30", "i", None))
+        await lines.wait_for("asleep")
+        later = asyncio.create_task(worker.activity("sleeps", "30", "j", None))
+        results = await asyncio.gather(late, later, return_exceptions=True)
+        assert [type(result) for result in results] == [FunctionTimedOut, WorkerGone]
+    finally:
+        await worker.close()
+
+
+async def test_an_orchestrator_that_never_yields_is_ended_and_to_be_played_again(tmp_path: Path, lines: Lines) -> None:
+    app = write_app(tmp_path, ENDLESS)
+    worker = await Impatient.start(app, lines)
+    try:
+        play = Play("endless", 0)
+        with pytest.raises(WorkerGone, match="Timeout value of 00:00:01 was exceeded by function: Functions.endless"):
+            await worker.episode(play.call())
+        assert await worker.activity("hello", '"x"', "i", None) == '"Hello x!"'
+    finally:
+        await worker.close()
+
+
+ENDLESS = '''
+app = df.DFApp()
+
+@app.orchestration_trigger(context_name="context")
+def endless(context):
+    while True:
+        pass
+
+@app.activity_trigger(input_name="name")
+def hello(name: str) -> str:
+    return f"Hello {name}!"
+'''
 
 
 async def test_closing_ends_the_processes_whatever_they_do(lines: Lines) -> None:
