@@ -1,4 +1,4 @@
-"""The deployed app: one object, one line per workflow."""
+"""The deployed app: one object, one line per workflow; in a region that was failed away from, one that says so."""
 
 import os
 
@@ -7,6 +7,7 @@ import azure.functions as func
 
 from workflows import (
     device,
+    elsewhere,
     eternal,
     etl,
     external_event,
@@ -16,6 +17,7 @@ from workflows import (
     notifications,
     order,
     proposal_approval,
+    region,
     report,
     starters,
     stock,
@@ -42,5 +44,6 @@ PARTS = (
     eternal,
 )
 
-for part in PARTS:
+# An app that comes back to find another region at work answers 503, and nothing else: see workflows.region.
+for part in PARTS if region.permit_at_load().allowed else (elsewhere,):
     app.register_functions(part.blueprint)

@@ -1,8 +1,8 @@
 """The fence: a record outside the hub's region says which region works, so that one that comes back stops itself.
 
 Ships with the app. Two regions at work on one account, or on an account and its promoted copy, is the worst case: the
-platform's app lease does not even keep activities apart. Every region asks here before it works: its starters answer
-503 with the other region's address, its timer and queue triggers do nothing, its activities refuse.
+platform's app lease does not even keep activities apart. Every region asks here before it works; what it does while
+another one works is in workflows.region.
 
     FENCE_REGION           this app's region, such as westeurope; empty: no fence
     FENCE_WHEN_UNREADABLE  `work` (default) or `stop`, when the record cannot be read and none was read before
@@ -77,14 +77,28 @@ class Fence:
         self._known: Epoch | None = None
         self._asked: float | None = None
         self._unreadable = ""
-        self._lock = threading.Lock()
+        self._reading = threading.Lock()
 
     def permit(self) -> Permit:
-        """Whether this region may work. Costs a read when the last answer is older than the cache's seconds."""
-        with self._lock:
-            if self._asked is None or self._now() - self._asked >= self.cache_seconds:
-                return self._ask()
+        """Whether this region may work. Costs a read when the last answer is older than the cache's seconds.
+
+        While somebody reads, the others go by the last answer: an account that is slow to fail holds up one of them.
+        """
+        if self._is_fresh():
             return self._judge()
+        if not self._reading.acquire(blocking=self._asked is None):
+            return self._judge()
+        try:
+            if not self._is_fresh():
+                self._ask()
+            return self._judge()
+        finally:
+            self._reading.release()
+
+    def known(self) -> Permit | None:
+        """The same as far as it takes no read, for those who must not wait; None when one is due."""
+        is_answered = self._asked is not None and (self._is_fresh() or self._reading.locked())
+        return self._judge() if is_answered else None
 
     def check(self) -> None:
         """Fenced: this region may not work."""
@@ -92,15 +106,17 @@ class Fence:
         if not permit.allowed:
             raise Fenced(permit.reason, permit.address)
 
-    def _ask(self) -> Permit:
-        self._asked = self._now()
+    def _is_fresh(self) -> bool:
+        return self._asked is not None and self._now() - self._asked < self.cache_seconds
+
+    def _ask(self) -> None:
         try:
             found = read(self.records, self.name)
         except RecordsUnreachable as error:
             self._unreadable = str(error)
         else:
             self._known, self._unreadable = (found[0] if found else None), ""
-        return self._judge()
+        self._asked = self._now()  # last: from now on others go by what was found
 
     def _judge(self) -> Permit:
         # What was last read still holds: a region that was failed away from must not start because nobody answers.
@@ -120,8 +136,13 @@ class NoFence:
     """The fence that is switched off: everybody may work."""
 
     region = ""
+    cache_seconds = DEFAULT_CACHE_SECONDS
 
     def permit(self) -> Permit:
+        """Always allowed."""
+        return Permit(True)
+
+    def known(self) -> Permit | None:
         """Always allowed."""
         return Permit(True)
 

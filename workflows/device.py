@@ -19,13 +19,13 @@ from uuid import uuid4
 import azure.durable_functions as df
 import azure.functions as func
 
-from workflows import device_state, inputs, responses, retries, starters
+from workflows import device_state, inputs, region, responses, retries, starters
 from workflows.inputs import Checks
 from workflows.orchestration import TIME_OVER, TURN_OF_A_GENERATION, Inbox, Steps, from_iso, iso
 from workflows.responses import Gone, NotFound
 from workflows.retries import FORWARD, GaveUp
 
-blueprint = df.Blueprint()
+blueprint = region.Blueprint()
 
 WATCH = "device_watch"
 ENTITY = "device"

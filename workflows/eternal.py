@@ -14,12 +14,12 @@ from typing import Any, TypedDict
 
 import azure.durable_functions as df
 
-from workflows import blobs
+from workflows import blobs, region
 from workflows.inputs import Checks
 from workflows.orchestration import TIME_OVER, TURN_OF_A_GENERATION, Inbox, Steps
 from workflows.retries import STORAGE
 
-blueprint = df.Blueprint()
+blueprint = region.Blueprint()
 
 ITEM_EVENT = "item"
 IDS_KEPT = 1000

@@ -15,13 +15,13 @@ from typing import Any, TypedDict
 import azure.durable_functions as df
 import azure.functions as func
 
-from workflows import blobs, etl_rows, inputs, responses, settings, starters
+from workflows import blobs, etl_rows, inputs, region, responses, settings, starters
 from workflows.inputs import Checks
 from workflows.orchestration import Steps, failure_reason
 from workflows.responses import InvalidInput, NotFound, Problem
 from workflows.retries import STORAGE
 
-blueprint = df.Blueprint()
+blueprint = region.Blueprint()
 
 NAME = "etl"
 UPLOAD_LIMIT_BYTES = 100 * 1024 * 1024

@@ -11,9 +11,10 @@ from typing import Any
 
 import azure.durable_functions as df
 
+from workflows import region
 from workflows.orchestration import Steps, event_data
 
-blueprint = df.Blueprint()
+blueprint = region.Blueprint()
 
 EVENT_NAME = "event"
 

@@ -10,10 +10,11 @@ from typing import Any
 
 import azure.durable_functions as df
 
+from workflows import region
 from workflows.inputs import Checks
 from workflows.orchestration import Steps
 
-blueprint = df.Blueprint()
+blueprint = region.Blueprint()
 
 CITIES = ["Tokyo", "Seattle", "London"]
 MOST_CITIES = 1000

@@ -18,12 +18,12 @@ import azure.durable_functions as df
 import azure.functions as func
 import requests
 
-from workflows import gateways, responses, retries, settings, starters
+from workflows import gateways, region, responses, retries, settings, starters
 from workflows.inputs import Checks
 from workflows.orchestration import TIME_OVER, TURN_OF_A_GENERATION, Inbox, Steps, from_iso, iso
 from workflows.retries import FORWARD, GaveUp
 
-blueprint = df.Blueprint()
+blueprint = region.Blueprint()
 
 NAME = "monitor"
 STOP_EVENT = "stop"

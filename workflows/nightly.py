@@ -15,13 +15,13 @@ from typing import Any, TypedDict
 import azure.durable_functions as df
 import azure.functions as func
 
-from workflows import blobs, inputs, retries, settings, starters, stock
+from workflows import blobs, inputs, region, retries, settings, starters, stock
 from workflows.inputs import Checks
 from workflows.orchestration import Steps
 from workflows.responses import InvalidInput
 from workflows.retries import FORWARD, STORAGE, GaveUp
 
-blueprint = df.Blueprint()
+blueprint = region.Blueprint()
 
 NIGHTLY_ID = "nightly"
 QUEUE = "deliveries"
@@ -31,7 +31,9 @@ MOST_PRODUCTS = 500
 @blueprint.timer_trigger(arg_name="timer", schedule="0 0 2 * * *", run_on_startup=False)
 @blueprint.durable_client_input(client_name="client")
 async def nightly_timer(timer: func.TimerRequest, client: df.DurableOrchestrationClient) -> None:
-    """Starts tonight's stock-taking unless one is running or tonight's is done."""
+    """Starts tonight's stock-taking unless one is running or tonight's is done, or another region works."""
+    if not (await region.permit()).allowed:
+        return
     products = [name.strip() for name in settings.text("NIGHTLY_PRODUCTS").split(",") if name.strip()]
     if not products:
         logging.info("No stock-taking: NIGHTLY_PRODUCTS names no products.")
@@ -52,7 +54,11 @@ async def start_tonight(client: df.DurableOrchestrationClient, tonight: dict[str
 @blueprint.queue_trigger(arg_name="message", queue_name=QUEUE, connection="AzureWebJobsStorage")
 @blueprint.durable_client_input(client_name="client")
 async def delivery_queue(message: func.QueueMessage, client: df.DurableOrchestrationClient) -> None:
-    """Starts one delivery for the message. One that cannot be read raises, and ends in the poison queue."""
+    """Starts one delivery for the message. One that cannot be read raises, and ends in the poison queue.
+
+    Where another region works it is held: returning would delete it.
+    """
+    await region.hold()
     try:
         data = check_delivery(json.loads(message.get_body()))
     except InvalidInput as error:

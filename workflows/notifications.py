@@ -3,12 +3,10 @@
 import logging
 from typing import TypedDict
 
-import azure.durable_functions as df
-
-from workflows import gateways, settings
+from workflows import gateways, region, settings
 from workflows.gateways import NOTIFICATION
 
-blueprint = df.Blueprint()
+blueprint = region.Blueprint()
 
 
 class Notification(TypedDict):

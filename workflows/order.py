@@ -13,13 +13,13 @@ from typing import Any, TypedDict
 import azure.durable_functions as df
 import azure.functions as func
 
-from workflows import gateways, inputs, responses, retries, settings, starters, stock
+from workflows import gateways, inputs, region, responses, retries, settings, starters, stock
 from workflows.gateways import INVENTORY, PAYMENT, SHIPPING
 from workflows.inputs import Checks
 from workflows.orchestration import Steps, failure_reason, iso
 from workflows.retries import FORWARD, UNDO, GaveUp
 
-blueprint = df.Blueprint()
+blueprint = region.Blueprint()
 
 MOST_LINES = 50
 MOST_CENTS = 100_000_000

@@ -19,13 +19,13 @@ from uuid import uuid4
 import azure.durable_functions as df
 import azure.functions as func
 
-from workflows import inputs, people, responses, retries, starters
+from workflows import inputs, people, region, responses, retries, starters
 from workflows.inputs import Checks
 from workflows.orchestration import TIME_OVER, Inbox, Steps, iso
 from workflows.responses import Conflict, Gone
 from workflows.retries import FORWARD, GaveUp
 
-blueprint = df.Blueprint()
+blueprint = region.Blueprint()
 
 NAME = "proposal_approval"
 EVENT = "proposal"

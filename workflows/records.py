@@ -1,14 +1,14 @@
 """What is on record before the hub gets it: every start, event and signal goes through the fence and the journal.
 
-Both are off until their settings are there (see recovery.journal and recovery.fence).
+Both are off until their settings are there (see recovery.journal, recovery.fence and workflows.region).
 """
 
-import asyncio
 from collections.abc import Awaitable, Callable
 from typing import Any, TypeVar
 
-from recovery import fence, journal
+from recovery import journal
 from recovery.journal import Entry, JournalDown
+from workflows import region
 from workflows.responses import HubUnavailable
 
 T = TypeVar("T")
@@ -39,7 +39,7 @@ async def handed_over(entry: Entry | None, request: Awaitable[T]) -> T:
 
 
 async def _accepted(accept: Callable[[], Awaitable[Entry | None]]) -> Entry | None:
-    permit = await asyncio.to_thread(fence.current().permit)
+    permit = await region.permit()
     if not permit.allowed:
         raise HubUnavailable(permit.reason, address=permit.address)
     try:

@@ -15,13 +15,13 @@ from typing import Any, TypedDict
 import azure.durable_functions as df
 import azure.functions as func
 
-from workflows import blobs, inputs, responses, settings, starters
+from workflows import blobs, inputs, region, responses, settings, starters
 from workflows.inputs import Checks
 from workflows.orchestration import Inbox, Steps
 from workflows.responses import InvalidInput, NotFound, Problem
 from workflows.retries import STORAGE
 
-blueprint = df.Blueprint()
+blueprint = region.Blueprint()
 
 NAME = "report"
 INLINE_BYTES = 64 * 1024

@@ -14,11 +14,11 @@ import azure.functions as func
 from azure.durable_functions.models.DurableOrchestrationStatus import DurableOrchestrationStatus
 
 import workflows
-from workflows import inputs, records, responses
+from workflows import inputs, records, region, responses
 from workflows.inputs import BODY_LIMIT_BYTES, Checks
 from workflows.responses import Conflict, Gone, HubUnavailable, NotFound
 
-blueprint = df.Blueprint()
+blueprint = region.Blueprint()
 
 DEFAULT_EVENT_NAME = "event"
 LOOKS_FOR_A_BEGINNING, SECONDS_BETWEEN_LOOKS = 50, 0.2
@@ -73,7 +73,10 @@ async def list_workflows(req: func.HttpRequest) -> func.HttpResponse:
 
 @blueprint.route(route="health", methods=["GET"], auth_level=func.AuthLevel.ANONYMOUS)
 async def health(req: func.HttpRequest) -> func.HttpResponse:
-    """What a load balancer asks: a stopped app cannot answer it, a running one does, without touching storage."""
+    """What a load balancer asks: 200 by a running app, at once and without touching the hub; 503 by a fenced one."""
+    found = region.last_known()
+    if not found.allowed:
+        return responses.refusal(HubUnavailable(found.reason, address=found.address))
     return responses.json_response({"status": "ok"})
 
 

@@ -13,11 +13,11 @@ from typing import Any
 import azure.durable_functions as df
 import azure.functions as func
 
-from workflows import inputs, responses, starters
+from workflows import inputs, region, responses, starters
 from workflows.inputs import Checks
 from workflows.responses import NotFound
 
-blueprint = df.Blueprint()
+blueprint = region.Blueprint()
 
 ENTITY = "stock"
 SETTLED_KEPT = 1000

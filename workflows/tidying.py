@@ -2,11 +2,9 @@
 
 from typing import TypedDict
 
-import azure.durable_functions as df
+from workflows import blobs, region
 
-from workflows import blobs
-
-blueprint = df.Blueprint()
+blueprint = region.Blueprint()
 
 
 class Leftovers(TypedDict):

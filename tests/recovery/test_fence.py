@@ -158,3 +158,26 @@ def test_without_a_journal_the_command_says_so(monkeypatch, capsys):
     monkeypatch.delenv("JOURNAL_STORAGE__accountName", raising=False)
     assert main(["fence"]) == 2
     assert "No journal is named" in capsys.readouterr().err
+
+
+def test_while_somebody_reads_the_others_go_by_the_last_answer(records, ticks):
+    """An account that takes its time to fail holds up one caller, not every activity of the region."""
+    take_over(records, WEST)
+    west = fence(records, ticks, WEST, cache_seconds=5)
+    assert west.known() is None  # the first answer is waited for
+    west.permit()
+    ticks.now = 5.0
+    assert west.known() is None
+    seen = []
+    answered, records.get = records.get, lambda name: seen.append((west.permit(), west.known())) or answered(name)
+    assert west.permit().allowed
+    assert [(one.allowed, other.allowed) for one, other in seen] == [(True, True)]
+    assert west.known().allowed
+
+
+def test_a_reader_that_failed_lets_the_next_one_read(records, ticks):
+    west = fence(records, ticks, WEST, cache_seconds=0, when_unreadable="stop")
+    records.down = True
+    assert not west.permit().allowed
+    records.down = False
+    assert west.permit().allowed
