@@ -19,6 +19,8 @@ class FunctionIndex:
         self.orchestrators = self._by_registered_name("orchestrationTrigger")
         self.activities = self._by_registered_name("activityTrigger")
         self.entities = self._by_registered_name("entityTrigger")
+        self.has_durable_triggers = bool(self.orchestrators or self.activities or self.entities)
+        self.uses_durable = self.has_durable_triggers or any(client_input(function) for function in self.functions)
         self.not_run = [function for function in self.functions if function.trigger not in RUN_HERE]
 
     def orchestrator(self, name: str) -> FunctionInfo | None:

@@ -43,14 +43,12 @@ class Host:
         worker: Worker,
         clock: Clock,
         keys: Keys | None = None,
-        may_work: Callable[[], bool] = lambda: True,
     ) -> None:
-        """`may_work` is asked before a timer, a queue message or a blob is taken: False where a region is fenced."""
         self.settings = settings
         self.account = account
         triggered = TriggerContext(
             account, clock, worker, self._binding, host_id(settings.environment, settings.durable.hub),
-            settings.environment, settings.host_json, may_work, settings.lease_seconds,
+            settings.environment, settings.host_json, settings.lease_seconds,
         )  # fmt: skip
         worker = BoundWorker(triggered)
         self.worker: Worker = worker
@@ -70,11 +68,18 @@ class Host:
         await self.server.start()
         try:
             self._session = aiohttp.ClientSession()
-            await self.engine.start()
+            await self._start_hub()
             self.triggers.start()
         except BaseException:
             await self.stop()
             raise
+
+    async def _start_hub(self) -> None:
+        """As the extension, whose worker the first durable trigger starts; without one the hub is left alone."""
+        if self.index.has_durable_triggers:
+            await self.engine.start()
+        elif self.index.uses_durable:
+            await self.engine.hub.create()
 
     @property
     def failed(self) -> bool:

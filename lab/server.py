@@ -152,7 +152,7 @@ class Server:
 
     async def _answer(self, request: Incoming, is_local: bool) -> HttpResponse:
         path = request.path.lower()
-        if _is_below(path, HOOK):
+        if _is_below(path, HOOK) and self._index.uses_durable:  # else the extension is not even loaded
             if self._keys is not None and not self._keys.allow_hook(request):
                 return UNAUTHORIZED
             return await self._api.answer(request, HOOK, replace(self._links, origin=request.origin))

@@ -26,7 +26,6 @@ from lab.host_json import number, section
 from lab.leases import TAKEN
 from lab.triggers.context import (
     HOSTS_CONTAINER,
-    IDLE_SECONDS,
     Listener,
     TriggerContext,
     function_id,
@@ -99,9 +98,6 @@ class BlobScanner:
 
     async def run(self) -> None:
         while True:
-            if not self._context.may_work():
-                await asyncio.sleep(IDLE_SECONDS)
-                continue
             try:
                 await self.scan()
             except AccountError as error:

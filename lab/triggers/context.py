@@ -1,4 +1,4 @@
-"""What a trigger is given: the account, the clock, the worker, the app's settings, and whether it may work at all."""
+"""What a trigger is given: the account, the clock, the worker, and the app's settings."""
 
 from __future__ import annotations
 
@@ -16,7 +16,6 @@ from taskhub.accounts import Account
 from taskhub.clock import Clock
 
 HOSTS_CONTAINER = "azure-webjobs-hosts"  # where the Functions host keeps locks, timers' status and blobs' receipts
-IDLE_SECONDS = 1.0  # between looks whether a region that may not work may work again
 OWN_CONNECTIONS = frozenset(["", "storage", "azurewebjobsstorage"])
 
 
@@ -43,10 +42,7 @@ class Listener(Protocol):
 
 @dataclass(frozen=True)
 class TriggerContext:
-    """What all triggers of an app share.
-
-    `may_work` is asked before anything is taken or run: a region that is fenced off answers False.
-    """
+    """What all triggers of an app share."""
 
     account: Account
     clock: Clock
@@ -55,7 +51,6 @@ class TriggerContext:
     host_id: str = "lab"  # the same for all hosts of one app
     environment: Mapping[str, str] = field(default_factory=dict)
     host_json: Mapping[str, Any] = field(default_factory=dict)
-    may_work: Callable[[], bool] = lambda: True
     lease_seconds: int = 15
 
     def setting(self, name: str) -> str | None:

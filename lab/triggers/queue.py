@@ -22,7 +22,7 @@ from typing import Any
 
 from lab.errors import SettingsError
 from lab.host_json import number, section, value
-from lab.triggers.context import IDLE_SECONDS, Listener, TriggerContext, TriggerInvalid, span_of, trigger_of
+from lab.triggers.context import Listener, TriggerContext, TriggerInvalid, span_of, trigger_of
 from lab.worker import FunctionInfo, InvocationFailed, WorkerGone
 from taskhub.accounts import MAX_GET, QueueMessage
 from taskhub.errors import AccountError, NotFound
@@ -109,9 +109,6 @@ class QueueListener:
     async def run(self) -> None:
         wait, longest = FIRST_WAIT, self._settings.max_polling_interval.total_seconds()
         while True:
-            if not self._context.may_work():
-                await asyncio.sleep(IDLE_SECONDS)
-                continue
             if len(self._running) > self._settings.new_batch_threshold:
                 self._freed.clear()
                 await self._freed.wait()

@@ -15,7 +15,7 @@ from datetime import timedelta
 from typing import Any
 
 from lab.leases import TAKEN, native_seconds
-from lab.triggers.context import HOSTS_CONTAINER, IDLE_SECONDS, TriggerContext
+from lab.triggers.context import HOSTS_CONTAINER, TriggerContext
 from taskhub.errors import AccountError, NotFound
 
 log = logging.getLogger("lab.triggers")
@@ -25,7 +25,7 @@ class Singleton:
     """The right of one host to listen for one function."""
 
     def __init__(self, context: TriggerContext, name: str) -> None:
-        self._blobs, self._clock, self._may_work = context.account.blobs, context.clock, context.may_work
+        self._blobs, self._clock = context.account.blobs, context.clock
         self._seconds = native_seconds(context.lease_seconds)
         self._blob = f"locks/{context.host_id}/{name}.Listener"
         self._lease_id = str(uuid.uuid4())
@@ -33,8 +33,8 @@ class Singleton:
 
     @property
     def held(self) -> bool:
-        """Whether this host has the right now, by its own clock and the region's fence."""
-        return self._may_work() and self._clock.now() < self._until
+        """Whether this host has the right now, by its own clock."""
+        return self._clock.now() < self._until
 
     async def run(self, work: Coroutine[Any, Any, None]) -> None:
         """Takes the lease, works as long as it is held, and frees it; returns when it is lost."""
@@ -55,9 +55,6 @@ class Singleton:
 
     async def _acquire(self) -> None:
         while True:
-            if not self._may_work():
-                await asyncio.sleep(IDLE_SECONDS)
-                continue
             begun = self._clock.now()
             try:
                 await self._try()

@@ -20,13 +20,14 @@ from lab.host_json import DurableSettings
 from lab.keys import Keys
 from lab.server import Server
 from lab.settings import Settings
-from lab.worker import FunctionTimedOut, HttpRequest, HttpResponse, WorkerGone
+from lab.worker import FunctionInfo, FunctionTimedOut, HttpRequest, HttpResponse, WorkerGone
 from lab.worker.local import LocalWorker
 from tests.lab.fake_client import FakeClient
 
 APPS = Path(__file__).parents[1] / "function_apps"
 HOOK = "/runtime/webhooks/durabletask"
 SETTINGS = Settings(app=APPS / "http", port=0, storage=":memory:", durable=DurableSettings(hub="Hub"))
+ACTIVITY = FunctionInfo("work", "activityTrigger", [{"type": "activityTrigger"}], "work")  # what needs a task hub
 KEYS = Keys("master", "function", "system")
 
 pytestmark = [
@@ -69,7 +70,7 @@ async def serve(
     worker: LocalWorker, session: aiohttp.ClientSession, settings: Settings = SETTINGS, keys: Keys | None = None
 ) -> AsyncIterator[Caller]:
     client = FakeClient()
-    server = Server(settings, worker, FunctionIndex(worker.functions), client, keys=keys)
+    server = Server(settings, worker, FunctionIndex([*worker.functions, ACTIVITY]), client, keys=keys)
     await server.start()
     yield Caller(server, session, client)
     await server.stop()
@@ -147,6 +148,17 @@ async def test_the_management_api_is_served_at_the_hook_and_at_the_rpc_address(c
     assert (await call(f"GET {HOOK.upper()}/instances/i"))[0] == 202
     assert (await call("GET /durabletask/instances/i"))[0] == 202
     assert (await call("PATCH /durabletask/instances/i"))[0] == 404
+
+
+async def test_an_app_without_durable_functions_has_no_management_api(
+    worker: LocalWorker, session: aiohttp.ClientSession
+) -> None:
+    server = Server(SETTINGS, worker, FunctionIndex(worker.functions), FakeClient())
+    await server.start()
+    try:
+        assert (await Caller(server, session, FakeClient())(f"GET {HOOK}/instances"))[0] == 404
+    finally:
+        await server.stop()
 
 
 async def test_links_name_the_host_the_caller_used(call: Caller) -> None:

@@ -201,16 +201,6 @@ def test_a_message_of_another_app_or_none_at_all_does_no_harm() -> None:
     play(main)
 
 
-def test_a_fenced_region_looks_at_nothing() -> None:
-    async def main(world: World) -> None:
-        await put(world, "a.txt")
-        await listen(host(world.host(may_work=lambda: False)), MINUTE)
-        assert world.notes.calls == []
-        assert HOSTS_CONTAINER not in await world.account.blobs.names()
-
-    play(main)
-
-
 def test_a_container_that_does_not_exist_yet_is_waited_for() -> None:
     async def main(world: World) -> None:
         listening = asyncio.create_task(listen(host(world.context, "later"), MINUTE))

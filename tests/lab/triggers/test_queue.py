@@ -244,16 +244,6 @@ def test_a_stopping_host_gives_back_what_it_cannot_finish() -> None:
     play(main)
 
 
-def test_a_fenced_region_takes_nothing() -> None:
-    async def main(world: World) -> None:
-        await send(world, "a")
-        await listen([listener(world.host(may_work=lambda: False))], MINUTE)
-        assert world.notes.calls == []
-        assert (await world.account.queues.peek(QUEUE))[0].dequeue_count == 0
-
-    play(main)
-
-
 def test_the_function_is_told_what_the_queue_knows_of_the_message() -> None:
     async def main(world: World) -> None:
         await send(world, "a")

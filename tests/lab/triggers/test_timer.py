@@ -221,18 +221,6 @@ def test_a_host_that_stops_lets_the_run_end_and_the_next_host_does_not_repeat_it
     play(main)
 
 
-def test_a_fenced_region_runs_nothing_and_makes_up_for_it_when_it_may_work_again() -> None:
-    async def main(world: World) -> None:
-        fenced_until = START + HOUR * 2.5
-        context = world.host(may_work=lambda: world.clock.now() < START + MINUTE or world.clock.now() >= fenced_until)
-        await listen([timer(context)], HOUR * 3.2)
-        assert moments(world)[1:] == [HOUR * 3]
-        assert HOUR * 2.5 <= moments(world)[0] <= HOUR * 2.5 + MINUTE
-        assert past_due(world) == [True, False]
-
-    play(main)
-
-
 def test_times_are_those_of_the_time_zone_that_is_set() -> None:
     async def main(world: World) -> None:
         context = world.host(environment={"WEBSITE_TIME_ZONE": "Europe/Berlin", "WHEN": "0 0 12 * * *"})
