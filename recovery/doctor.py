@@ -109,7 +109,7 @@ async def _examine(
     options: argparse.Namespace, hub: TaskHub, app: App | None, replies: dict[str, str], is_live: bool
 ) -> int:
     way: Way = "peek" if options.read_only or (is_live and not options.force) else "everything"
-    progress = _Progress()
+    progress = Progress()
     doctor = Doctor(hub, app.replay if app else None, way, options.only, replies, progress)
     found = await doctor.examine()
     progress.clear()
@@ -159,17 +159,27 @@ def _replies(given: Sequence[str]) -> dict[str, str]:
     return replies
 
 
-class _Progress:
-    """How many instances were read, on a terminal."""
+class Progress:
+    """How much was read, on a terminal: a bar when it is known how much there is."""
 
-    def __init__(self) -> None:
-        self._shown = False
+    def __init__(self, what: str = "instances") -> None:
+        self.what = what
+        self.total = 0
+        self._shown = 0
 
     def __call__(self, count: int) -> None:
-        if count % PROGRESS_STEP == 0 and sys.stderr.isatty():
-            print(f"\r{count:,} instances", end="", file=sys.stderr, flush=True)
-            self._shown = True
+        if count - self._shown >= PROGRESS_STEP and sys.stderr.isatty():
+            print(f"\r{self._text(count)}", end="", file=sys.stderr, flush=True)
+            self._shown = count
+
+    def _text(self, count: int) -> str:
+        if not self.total:
+            return f"{count:,} {self.what}"
+        done = min(1.0, count / self.total)
+        return f"[{'#' * int(30 * done):30}] {count:,} of {self.total:,} {self.what}"
 
     def clear(self) -> None:
+        """Takes the bar away."""
         if self._shown:
-            print("\r" + " " * 30 + "\r", end="", file=sys.stderr)
+            print("\r" + " " * 79 + "\r", end="", file=sys.stderr, flush=True)
+            self._shown = 0

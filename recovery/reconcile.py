@@ -10,21 +10,24 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import json
+import functools
+import itertools
+import sqlite3
 import sys
 import uuid
 from collections import Counter
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Any, Literal
+from typing import cast
 
-from recovery.doctor import add_account, open_existing
+from recovery.doctor import Progress, add_account, open_existing
 from recovery.errors import HubIsLive, RecoveryError
 from recovery.facts import Facts
-from recovery.journal import DEFAULT_HUB, Entry, Journal, JournalOfAnotherHub
-from recovery.observed import Message, sent_at
+from recovery.journal import DEFAULT_HUB, Entry, Journal, JournalOfAnotherHub, Kind, OnRecord
+from recovery.matching import SKEW, Outcome, State, begun, has_ended, match_events, match_signal
+from recovery.observed import Message
 from recovery.plans import LOST
 from recovery.proofs import row_from_start
 from recovery.records import RecordsUnreachable, open_place, open_records
@@ -39,67 +42,101 @@ from taskhub.layout import escape_key
 from taskhub.messages import TaskMessage
 from taskhub.payloads import is_large_column
 
-State = Literal["there", "started", "raised", "ended", "uncertain", "reported"]
-SKEW = timedelta(seconds=10)  # between the clocks that wrote the journal and the hub
 CLOSE_AFTER = timedelta(hours=1)  # an end is final when no replication lag can undo it any more
 KEEP_CLOSED = timedelta(days=30)
+KEEP_WITHDRAWN = timedelta(days=1)
+AT_ONCE = 32  # instances that are read at once
 
 
 @dataclass(frozen=True)
-class Outcome:
-    """What became of one accepted request."""
+class Line:
+    """One request in a report; without a kind it is a record that cannot be read."""
 
-    entry: Entry
+    instance_id: str
+    kind: str
+    name: str
+    time: str
     state: State
     why: str
-    queued: Message | None = None  # its start, when only the row is missing
+    text: str | None = None  # its input or data
 
 
 @dataclass
 class Reconciliation:
-    """What one run found and did."""
+    """What one run found and did. What is simply there is counted; the others wait in a temporary file."""
 
     hub: str
     journal: str
     counts: Counter[str] = field(default_factory=Counter)
-    outcomes: list[Outcome] = field(default_factory=list)  # all but what is simply there
     closed: int = 0
     pruned: int = 0
     applied: bool = False
 
-    def add(self, outcome: Outcome) -> None:
-        self.counts[outcome.state] += 1
-        if outcome.state not in ("there", "ended"):
-            self.outcomes.append(outcome)
+    def __post_init__(self) -> None:
+        self._lines = sqlite3.connect("")
+        self._lines.execute("CREATE TABLE line (instance, kind, name, time, state, why, text)")
+
+    def add(self, line: Line) -> None:
+        """Counts a request, and keeps it unless it needs nothing."""
+        self.counts[line.state] += 1
+        if line.state not in ("there", "ended"):
+            row = (line.instance_id, line.kind, line.name, line.time, line.state, line.why, line.text)
+            self._lines.execute("INSERT INTO line VALUES (?, ?, ?, ?, ?, ?, ?)", row)
+
+    def lines(self, limit: int = -1) -> Iterator[Line]:
+        """What is not simply there, in the order it was found; those that need a person first."""
+        order = "state IN ('started', 'raised', 'withdrawn'), rowid"
+        for row in self._lines.execute(f"SELECT * FROM line ORDER BY {order} LIMIT ?", (limit,)):
+            yield Line(*row)
+
+    @property
+    def outcomes(self) -> Iterator[Outcome]:
+        """The same as outcomes of entries, without the records that cannot be read."""
+        for line in self.lines():
+            if line.kind:
+                entry = Entry(cast(Kind, line.kind), line.instance_id, line.name, line.text, line.time, 0)
+                yield Outcome(entry, line.state, line.why)
 
     @property
     def is_clean(self) -> bool:
         """Whether nothing is left to do or to decide."""
         missing = self.counts["started"] + self.counts["raised"]
-        return not self.counts["reported"] and not self.counts["uncertain"] and (self.applied or not missing)
+        left = self.counts["reported"] + self.counts["uncertain"] + self.counts["unreadable"]
+        return not left and (self.applied or not missing)
 
 
 class Reconciler:
     """Compares one journal with one hub."""
 
-    def __init__(self, hub: TaskHub, journal: Journal, way: Way = "everything", raise_uncertain: bool = False) -> None:
+    def __init__(
+        self,
+        hub: TaskHub,
+        journal: Journal,
+        way: Way = "everything",
+        raise_uncertain: bool = False,
+        progress: Callable[[int], None] = lambda count: None,
+    ) -> None:
         self.hub = hub
         self.journal = journal
         self.way = way
         self.raise_uncertain = raise_uncertain
+        self.progress = progress  # told how many requests were compared
         self.client = TaskHubClient(hub)
 
     async def run(self, apply: bool) -> Reconciliation:
         """One comparison; with `apply` what is missing is started and raised, and what has ended is closed."""
-        await asyncio.to_thread(self.journal.check)
+        await asyncio.to_thread(self.journal.check, self.hub.names.hub)
         result = Reconciliation(self.hub.names.hub, self.journal.records.description, applied=apply)
         snapshot = await Snapshot.take(self.hub, self.way)
         try:
             if snapshot.encoding:
                 old = self.hub.settings
                 self.hub.settings = HubSettings(old.name, old.partition_count, snapshot.encoding, old.store_inputs)
-            for instance_id in await asyncio.to_thread(lambda: list(self.journal.instance_ids())):
-                await self._instance(snapshot, instance_id, result, apply)
+            async for found in self._on_record():
+                facts = await asyncio.gather(*(snapshot.alone(one.instance_id) for one in found))
+                for one, known in zip(found, facts, strict=True):
+                    await self._instance(one, known, result, apply)
+                self.progress(sum(result.counts.values()))
         finally:
             await snapshot.release()
             snapshot.close()
@@ -107,15 +144,36 @@ class Reconciler:
             result.pruned = await asyncio.to_thread(self.journal.prune, self.hub.clock.now() - KEEP_CLOSED)
         return result
 
-    async def _instance(self, snapshot: Snapshot, instance_id: str, result: Reconciliation, apply: bool) -> None:
-        entries = await asyncio.to_thread(self.journal.entries, instance_id)
-        facts = await snapshot.facts(instance_id)
-        async for outcome in self._outcomes(entries, facts):
+    async def _on_record(self) -> AsyncIterator[list[OnRecord]]:
+        """What the journal holds, some instances at a time."""
+        everything = self.journal.on_record()
+        while some := await asyncio.to_thread(lambda: list(itertools.islice(everything, AT_ONCE))):
+            yield some
+
+    async def _instance(self, found: OnRecord, facts: Facts, result: Reconciliation, apply: bool) -> None:
+        for why in found.unreadable:
+            result.add(Line(found.instance_id, "", "unreadable record", "", "unreadable", why))
+        async for outcome in self._outcomes(found.entries, facts):
             if apply:
                 await self._do(outcome)
-            result.add(outcome)
-        if apply and self._is_over(facts, entries):
-            result.closed += await asyncio.to_thread(self.journal.close, instance_id, str(facts.status))
+            result.add(_line(outcome))
+        for entry in found.withdrawn:
+            await self._withdrawn(entry, found, facts, result, apply)
+        if apply and self._is_over(facts, found.entries):
+            status = str(facts.status)
+            close = functools.partial(self.journal.close, found.instance_id, status, found.entries)
+            result.closed += await asyncio.to_thread(close)
+
+    async def _withdrawn(
+        self, entry: Entry, found: OnRecord, facts: Facts, result: Reconciliation, apply: bool
+    ) -> None:
+        """A start that the hub did not confirm: nothing is done but to name it while nothing is there."""
+        is_there = begun(facts) is not None or any(x.kind == "start" for x in found.entries)
+        if not is_there:
+            why = "the hub did not confirm it, and its sender was told so; nothing is there"
+            result.add(Line(entry.instance_id, entry.kind, entry.name, entry.time, "withdrawn", why))
+        if apply and entry.moment < self.hub.clock.now() - KEEP_WITHDRAWN:
+            await asyncio.to_thread(self.journal.forget, entry)
 
     async def _outcomes(self, entries: list[Entry], facts: Facts) -> AsyncIterator[Outcome]:
         starts = [entry for entry in entries if entry.kind == "start"]
@@ -128,7 +186,7 @@ class Reconciler:
             yield outcome
         for entry in entries:
             if entry.kind == "signal":
-                yield Outcome(entry, *_signal(entry, facts))
+                yield Outcome(entry, *match_signal(entry, facts))
 
     def _start(self, entry: Entry, is_last: bool, count: int, facts: Facts) -> Outcome:
         since = begun(facts)
@@ -195,88 +253,9 @@ class Reconciler:
             pass  # somebody was faster: it is there now, and this start is dropped as a second one
 
 
-def begun(facts: Facts) -> datetime | None:
-    """When the hub's latest run of an instance began; None when the hub holds nothing that is or becomes a run."""
-    moments = [sent_at(start.task.event) for start in facts.starts if start.task]
-    if facts.start_event is not None:
-        moments.append(sent_at(facts.start_event))
-    created = (facts.row or {}).get("CreatedTime")
-    if isinstance(created, datetime):
-        moments.append(created)
-    elif facts.row is not None:
-        moments.append(facts.now)
-    return max(moments, default=None)
-
-
-def has_ended(facts: Facts) -> bool:
-    """Whether the instance has ended in this hub, by its history or its row, and does not begin again."""
-    if facts.accepted_start is not None or facts.is_open:
-        return facts.is_open and facts.row_is_terminal and facts.row_is != "older"
-    return facts.end_event is not None or facts.row_is_terminal
-
-
-def canonical(text: object) -> str:
-    """Event data for comparing: the JSON value however often it was encoded, keys in order."""
-    value: Any = text
-    for _ in range(3):
-        if not isinstance(value, str):
-            break
-        try:
-            value = json.loads(value)
-        except ValueError:
-            break
-    return json.dumps(value, sort_keys=True)
-
-
-def match_events(
-    entries: Sequence[Entry], facts: Facts, begins: Entry | None = None, raise_uncertain: bool = False
-) -> list[Outcome]:
-    """What became of an instance's accepted events.
-
-    Everything that the hub holds of events (history and queues) is spoken for once, by the oldest entry of the same
-    name and data. An entry without a counterpart from before the present generation was used by an earlier one (its
-    history is gone), except that one from just before may have been lost at the border: uncertain.
-    """
-    held = Counter(
-        (str(event.get("Name", "")).lower(), canonical(event.get("Input")))
-        for event in [*facts.raised, *(x.task.event for x in facts.event_messages if x.task)]
-    )
-    for message in facts.repeated_events:
-        if message.task is not None:  # the same event in history and queue is one
-            held[str(message.task.event.get("Name", "")).lower(), canonical(message.task.event.get("Input"))] -= 1
-    generation = sent_at(facts.start_event) if facts.start_event is not None and begins is None else None
-    first = min((entry.moment for entry in entries), default=None)
-    outcomes = []
-    for entry in entries:
-        key = (entry.name.lower(), canonical(entry.text))
-        if held[key] > 0:
-            held[key] -= 1
-            outcomes.append(Outcome(entry, "there", "the hub holds it"))
-        elif begins is None and has_ended(facts):
-            outcomes.append(Outcome(entry, "ended", "its instance has ended"))
-        else:
-            outcomes.append(_missing_event(entry, generation, facts, raise_uncertain, first))
-    return outcomes
-
-
-def _missing_event(
-    entry: Entry, generation: datetime | None, facts: Facts, raise_uncertain: bool, first: datetime | None
-) -> Outcome:
-    created = (facts.row or {}).get("CreatedTime")
-    is_later_generation = generation is not None and first is not None and first < generation - SKEW
-    if generation is None or entry.moment >= generation or not is_later_generation:
-        return Outcome(entry, "raised", "neither the history nor a queue holds it")
-    if entry.moment < generation - SKEW:
-        return Outcome(entry, "there", f"an earlier generation has used it (this one began {created})")
-    state: State = "raised" if raise_uncertain else "uncertain"
-    return Outcome(entry, state, "accepted just before the present generation began: used, or lost at the border")
-
-
-def _signal(entry: Entry, facts: Facts) -> tuple[State, str]:
-    queued = any(canonical(entry.text) in canonical(x.task.event.get("Input")) for x in facts.event_messages if x.task)
-    if queued:
-        return "there", "it is queued"
-    return "reported", "an entity keeps no record of signals: compare its state, and send it again if it is missing"
+def _line(outcome: Outcome) -> Line:
+    entry = outcome.entry
+    return Line(entry.instance_id, entry.kind, entry.name, entry.time, outcome.state, outcome.why, entry.text)
 
 
 def main(command: str, arguments: Sequence[str]) -> int:
@@ -324,8 +303,11 @@ async def run(options: argparse.Namespace, clock: Clock | None = None) -> int:
         if options.apply and leases and not options.force:
             raise HubIsLive(f"Nothing was changed: {leases[0]}. Reconcile before a host starts, or give --force.")
         way: Way = "peek" if leases and not options.force else "everything"
-        reconciler = Reconciler(hub, Journal(records, options.journal_hub), way, options.raise_uncertain)
+        progress = Progress("requests")
+        journal = Journal(records, options.journal_hub)
+        reconciler = Reconciler(hub, journal, way, options.raise_uncertain, progress)
         result = await reconciler.run(apply=options.apply and not options.dry_run)
+        progress.clear()
     finally:
         await account.close()
     _print(options, result)
@@ -333,13 +315,14 @@ async def run(options: argparse.Namespace, clock: Clock | None = None) -> int:
 
 
 def _print(options: argparse.Namespace, result: Reconciliation) -> None:
-    from recovery import reconcile_report
+    from recovery import json_report, reconcile_report
 
     if options.html:
         options.html.parent.mkdir(parents=True, exist_ok=True)
         options.html.write_text(reconcile_report.html(result), encoding="utf-8")
     if options.json:
-        print(json.dumps(reconcile_report.as_json(result), indent=1))
+        for piece in json_report.pieces(*reconcile_report.as_json(result)):
+            print(piece, end="")
         return
     for line in reconcile_report.text(result):
         print(line)

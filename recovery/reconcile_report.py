@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Any
 from recovery.pages import page, table
 
 if TYPE_CHECKING:
-    from recovery.reconcile import Outcome, Reconciliation
+    from recovery.reconcile import Line, Reconciliation
 
 SHOWN = 60
+ON_PAGE = 2000
 MEANINGS = {
     "there": "in the hub",
     "ended": "its instance has ended",
@@ -19,7 +20,10 @@ MEANINGS = {
     "raised": "missing: the event was raised",
     "uncertain": "may have been used already; decide, then --raise-uncertain",
     "reported": "cannot be compared; decide by hand",
+    "unreadable": "its record is damaged: what was accepted is not known; ask its sender",
+    "withdrawn": "not confirmed by the hub, its sender was told so; not started",
 }
+LISTED = [state for state in MEANINGS if state not in ("there", "ended")]
 
 
 def text(result: Reconciliation) -> Iterator[str]:
@@ -29,10 +33,9 @@ def text(result: Reconciliation) -> Iterator[str]:
     for state, meaning in MEANINGS.items():
         if result.counts[state]:
             yield f"  {state:10} {result.counts[state]:8}   {_meaning(result, state, meaning)}"
-    for outcome in result.outcomes[:SHOWN]:
-        yield f"  {_request(outcome)}: {outcome.state}: {outcome.why}"
-    if len(result.outcomes) > SHOWN:
-        yield f"  … and {len(result.outcomes) - SHOWN} more; --json has all."
+    yield from (f"  {_request(line)}: {line.state}: {line.why}" for line in result.lines(SHOWN))
+    if (more := sum(result.counts[state] for state in LISTED) - SHOWN) > 0:
+        yield f"  … and {more} more; --json has all."
     if result.applied:
         yield f"{result.closed} entries of ended instances were closed, {result.pruned} old records pruned."
     elif result.is_clean:
@@ -47,22 +50,21 @@ def _meaning(result: Reconciliation, state: str, meaning: str) -> str:
     )  # fmt: skip
 
 
-def _request(outcome: Outcome) -> str:
-    entry = outcome.entry
-    return f"{entry.time[:19]}Z {entry.kind} {entry.name} for {entry.instance_id}"
+def _request(line: Line) -> str:
+    what = " ".join(part for part in (line.kind, line.name) if part)
+    return f"{line.time[:19]}Z {what} for {line.instance_id}" if line.time else f"{what} of {line.instance_id}"
 
 
-def as_json(result: Reconciliation) -> dict[str, Any]:
-    """The report for tools."""
-    return {
+def as_json(result: Reconciliation) -> tuple[dict[str, Any], Iterator[dict[str, Any]]]:
+    """The report for tools, and its `list` apart, which may be long."""
+    head = {
         "hub": result.hub, "journal": result.journal, "applied": result.applied, "clean": result.is_clean,
         "requests": dict(result.counts), "closed": result.closed, "pruned": result.pruned,
-        "list": [
-            {"instance": x.entry.instance_id, "kind": x.entry.kind, "name": x.entry.name, "time": x.entry.time,
-             "state": x.state, "because": x.why}
-            for x in result.outcomes
-        ],
     }  # fmt: skip
+    return head, (
+        {"instance": x.instance_id, "kind": x.kind, "name": x.name, "time": x.time, "state": x.state, "because": x.why}
+        for x in result.lines()
+    )
 
 
 def html(result: Reconciliation) -> str:
@@ -70,9 +72,9 @@ def html(result: Reconciliation) -> str:
     rows = [(state, str(result.counts[state]), escape(_meaning(result, state, meaning)))
             for state, meaning in MEANINGS.items() if result.counts[state]]  # fmt: skip
     requests = [
-        (escape(x.entry.time[:19]), f"<code>{escape(x.entry.instance_id)}</code>",
-         escape(f"{x.entry.kind} {x.entry.name}"), escape(x.state), escape(x.why))
-        for x in result.outcomes
+        (escape(x.time[:19]), f"<code>{escape(x.instance_id)}</code>", escape(f"{x.kind} {x.name}"), escape(x.state),
+         escape(x.why))
+        for x in result.lines(ON_PAGE)
     ]  # fmt: skip
     body = [
         f"<h1>{escape(result.hub)}: accepted requests and what became of them</h1>",
@@ -81,4 +83,6 @@ def html(result: Reconciliation) -> str:
     ]
     if requests:
         body.append("<h2>Requests</h2>" + table(("accepted", "instance", "request", "state", "because"), requests))
+    if sum(result.counts[state] for state in LISTED) > ON_PAGE:
+        body.append(f"<p>Only the first {ON_PAGE} are shown; the JSON report has all.</p>")
     return page(f"{result.hub}: journal", "\n".join(body))

@@ -119,10 +119,26 @@ class DirectoryRecords:
         return data, _version(data)
 
     def names(self, prefix: str = "") -> Iterator[str]:
-        top = self._directory
-        paths = (path for path in top.rglob("*") if path.is_file() and not path.name.startswith("."))
-        found = sorted("/".join(unquote(part) for part in path.relative_to(top).parts) for path in paths)
-        yield from (name for name in found if name.startswith(prefix))
+        folder, slash, begins = prefix.rpartition("/")
+        try:
+            yield from self._below(self._path(folder) if slash else self._directory, folder + slash, begins)
+        except OSError as error:
+            raise RecordsUnreachable(f"the journal in {self.description} cannot be read: {error}") from error
+
+    def _below(self, directory: Path, before: str, begins: str = "") -> Iterator[str]:
+        """The names in one directory and, one after the other, in those below: nothing else is looked at."""
+        try:
+            with os.scandir(directory) as found:  # a name that begins with a dot is still being written
+                names = [(unquote(x.name) + "/" * x.is_dir(), x.name) for x in found if not x.name.startswith(".")]
+        except FileNotFoundError:
+            return
+        for name, file in sorted(names):
+            if not name.startswith(begins):
+                continue
+            if name.endswith("/"):
+                yield from self._below(directory / file, before + name)
+            else:
+                yield before + name
 
     def delete(self, name: str) -> None:
         try:
@@ -185,13 +201,16 @@ class BlobRecords:
     def names(self, prefix: str = "") -> Iterator[str]:
         from azure.core.exceptions import ResourceNotFoundError
 
-        def listed() -> list[str]:
-            try:
-                return list(self._container.list_blob_names(name_starts_with=prefix))
-            except ResourceNotFoundError:
-                return []
+        pages = self._container.list_blob_names(name_starts_with=prefix).by_page()
 
-        yield from self._call(listed)
+        def following() -> list[str] | None:
+            try:
+                return list(next(pages))
+            except (StopIteration, ResourceNotFoundError):  # the end, or no container yet
+                return None
+
+        while (page := self._call(following)) is not None:
+            yield from page
 
     def delete(self, name: str) -> None:
         from azure.core.exceptions import ResourceNotFoundError

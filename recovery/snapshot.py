@@ -337,6 +337,10 @@ class Snapshot:
         facts = await self._family(instance_id, replay, set())
         return replace(facts, journal_events=events_lost(facts)) if events_lost else facts
 
+    async def alone(self, instance_id: str) -> Facts:
+        """An instance without those it calls, which is all that a comparison with the journal asks about."""
+        return Facts(await self.instance(instance_id), now=self.hub.clock.now())
+
     async def _family(self, instance_id: str, replay: Replay | None, above: set[str]) -> Facts:
         control = self.hub.names.control_queue(instance_id)
         work = self.unseen.get(self.hub.names.workitems, 0)

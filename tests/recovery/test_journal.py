@@ -4,11 +4,22 @@ from __future__ import annotations
 
 import json
 import logging
+import os
+from collections import Counter
 from datetime import datetime, timedelta, timezone
 
 import pytest
 
-from recovery.journal import Journal, JournalDown, JournalOfAnotherHub, NoJournal, as_sent, open_journal
+from recovery.journal import (
+    HUB_NAME,
+    Journal,
+    JournalDown,
+    JournalOfAnotherHub,
+    NoJournal,
+    as_sent,
+    open_journal,
+    task_hub_of,
+)
 from recovery.records import DirectoryRecords, RecordChanged, RecordsUnreachable
 
 NOW = datetime(2026, 1, 2, 3, 4, 5, tzinfo=timezone.utc)
@@ -108,10 +119,84 @@ async def test_a_damaged_entry_is_left_out_and_said(journal, records, caplog):
     assert "is damaged" in caplog.text and "cannot be read" in caplog.text
 
 
+async def test_an_entry_that_was_put_to_another_instance_is_damaged(journal, records):
+    await journal.accept_start("order-1", "order", 1)
+    (name,) = records.names("Hub/open/")
+    records.put(name.replace("order-1", "order-2"), records.get(name)[0])
+    assert journal.entries("order-2") == [] and len(journal.entries("order-1")) == 1
+
+
+@pytest.mark.parametrize("change", [{"text": 5}, {"time": "yesterday"}, {"time": "2026-01-02T03:04:05"}, {"more": 1}])
+async def test_an_entry_of_another_shape_is_damaged(journal, records, change):
+    await journal.accept_start("order-1", "order", 1)
+    (name,) = records.names("Hub/open/")
+    records.put(name, json.dumps({**json.loads(records.get(name)[0]), **change}).encode())
+    (found,) = journal.on_record()
+    assert found.entries == [] and found.unreadable[0].startswith(name)
+
+
+class Counting:
+    """Records that count how often they are asked."""
+
+    def __init__(self, records):
+        self._records, self.asked = records, Counter()
+
+    def __getattr__(self, name):
+        def counted(*arguments, **named):
+            self.asked[name] += 1
+            return getattr(self._records, name)(*arguments, **named)
+
+        return counted
+
+
+async def test_each_entry_is_read_once_and_the_names_are_listed_once_however_many_there_are(journal, records):
+    for number in range(150):
+        await journal.accept_start(f"order-{number}", "order", number)
+        await journal.accept_event(f"order-{number}", "change", number)
+    counting = Counting(records)
+    found = list(Journal(counting, "Hub").on_record())
+    assert [len(one.entries) for one in found] == [2] * 150
+    assert counting.asked == {"get": 300, "names": 2}  # the open ones and the withdrawn ones
+
+
+async def test_the_entries_of_one_instance_are_found_without_looking_at_the_others(journal, records, monkeypatch):
+    for number in range(5):
+        await journal.accept_start(f"order-{number}", "order", number)
+    looked, scandir = [], os.scandir
+    monkeypatch.setattr("os.scandir", lambda place: looked.append(place) or scandir(place))
+    assert len(journal.entries("order-3")) == 1 and len(looked) == 1
+
+
+async def test_instances_whose_ids_begin_alike_keep_their_records_together(journal):
+    for instance_id in ("a", "a-b", "a b", "a:b", "A"):
+        await journal.withdraw(await journal.accept_start(instance_id, "order", 1))
+        await journal.accept_start(instance_id, "order", 2)
+    found = list(journal.on_record())
+    assert sorted(one.instance_id for one in found) == ["A", "a", "a b", "a-b", "a:b"]
+    assert all(len(one.entries) == len(one.withdrawn) == 1 for one in found)
+
+
+async def test_a_withdrawn_start_stays_on_record_apart_and_a_withdrawn_event_does_not(journal):
+    await journal.withdraw(await journal.accept_start("order-1", "order", 1))
+    await journal.withdraw(await journal.accept_event("order-1", "change", 1))
+    (found,) = journal.on_record()
+    assert found.entries == [] and [entry.kind for entry in found.withdrawn] == ["start"]
+    journal.forget(found.withdrawn[0])
+    assert list(journal.on_record()) == []
+
+
+async def test_what_is_accepted_while_an_instance_is_closed_stays_open(journal):
+    await journal.accept_start("order-1", "order", 1)
+    seen = journal.entries("order-1")
+    await journal.accept_start("order-1", "order", 2)
+    assert journal.close("order-1", "Completed", seen) == 1
+    assert [entry.text for entry in journal.entries("order-1")] == [as_sent(2)]
+
+
 async def test_ended_instances_are_closed_with_one_short_record_and_pruned_later(journal, records):
     await journal.accept_start("order-1", "order", None)
     await journal.accept_event("order-1", "change", 1)
-    assert journal.close("order-1", "Completed") == 2
+    assert journal.close("order-1", "Completed", journal.entries("order-1")) == 2
     assert journal.entries("order-1") == [] and list(journal.instance_ids()) == []
     (closed,) = records.names("Hub/closed/")
     assert json.loads(records.get(closed)[0])["entries"] == 2
@@ -126,6 +211,31 @@ async def test_the_journal_of_another_hub_is_refused_by_name(journal, records):
     journal.check()
     with pytest.raises(JournalOfAnotherHub, match="has no hub 'Other'; it has Hub"):
         Journal(records, "Other").check()
+
+
+async def test_a_journal_whose_requests_went_to_another_task_hub_is_refused_by_name(records):
+    for task_hub in ("Shop", "Shop2"):  # a new version of the app may have a new task hub
+        await Journal(records, "app", task_hub=task_hub).accept_start("order-1", "order", None)
+    for task_hub in ("Shop", "shop2", ""):
+        Journal(records, "app").check(task_hub)
+    with pytest.raises(JournalOfAnotherHub, match="went to the task hub shop, shop2, not to Bakery"):
+        Journal(records, "app").check("Bakery")
+
+
+@pytest.mark.parametrize(
+    ("environment", "host_json", "name"),
+    [
+        ({}, '{"extensions": {"durableTask": {"hubName": "Shop"}}}', "Shop"),
+        ({HUB_NAME: "Other"}, '{"extensions": {"durableTask": {"hubName": "Shop"}}}', "Other"),
+        ({}, '{"extensions": {"durableTask": {"hubName": "%HUB%"}}}', ""),
+        ({}, '{"extensions": []}', ""),
+        ({}, "{", ""),
+    ],
+)
+def test_the_task_hub_is_the_one_that_the_app_is_set_to(tmp_path, environment, host_json, name):
+    (tmp_path / "host.json").write_text(host_json)
+    assert task_hub_of(environment, tmp_path) == name
+    assert task_hub_of({"AzureWebJobsScriptRoot": str(tmp_path), **environment}) == name
 
 
 @pytest.mark.parametrize("setting", ["", "off", "OFF"])

@@ -11,8 +11,9 @@ import pytest
 from recovery import reconcile
 from recovery.__main__ import main
 from recovery.examination import Doctor
-from recovery.journal import Journal, as_sent
-from recovery.reconcile import Reconciler, canonical
+from recovery.journal import Journal, JournalOfAnotherHub, as_sent
+from recovery.matching import canonical
+from recovery.reconcile import Reconciler
 from recovery.records import DirectoryRecords
 from recovery.replay import load_app
 from taskhub.accounts import open_account
@@ -73,7 +74,7 @@ async def test_without_apply_nothing_is_changed_and_the_missing_is_named(journal
     await journal.accept_start("shop-9", "shop", {"wait": 25})
     async with hub_with() as hub:
         result = await Reconciler(hub, journal).run(apply=False)
-        assert not result.is_clean and result.outcomes[0].why == "the hub holds nothing of shop-9"
+        assert not result.is_clean and next(result.lines()).why == "the hub holds nothing of shop-9"
         assert await hub.read_row("shop-9") is None
 
 
@@ -91,7 +92,7 @@ async def test_a_start_that_is_queued_without_its_row_gets_the_row(journal):
     await journal.accept_start("c2E", "shop", {"wait": 600})
     async with hub_with("c2E") as hub:
         result = await Reconciler(hub, journal).run(apply=True)
-        assert result.outcomes[0].why == "its start is queued without its row"
+        assert next(result.lines()).why == "its start is queued without its row"
         assert (await hub.read_row("c2E")).entity["RuntimeStatus"] == "Pending"
         assert await hub.account.queues.count(cuts.CONTROL) == 1
 
@@ -222,6 +223,60 @@ async def test_a_reconciler_that_is_killed_anywhere_does_nothing_twice_when_it_i
         assert sorted((x.instance_id, x.kind) for x in messages) == sorted(
             (f"waiter-{number}", kind) for number in range(4) for kind in (0, 15)
         )
+
+
+async def test_a_damaged_record_is_reported_and_nothing_is_started_from_it(journal):
+    await journal.accept_start("shop-8", "shop", {"wait": 25})
+    await journal.accept_start("shop-9", "shop", {"wait": 25})
+    _, name = journal.records.names("app/open/")
+    kept = json.loads(journal.records.get(name)[0])
+    journal.records.put(name, json.dumps({**kept, "text": as_sent({"wait": 0})}).encode())
+    async with hub_with() as hub:
+        result = await Reconciler(hub, journal).run(apply=True)
+        assert result.counts == {"started": 1, "unreadable": 1} and not result.is_clean
+        first = next(result.lines())
+        assert (first.instance_id, first.state) == ("shop-9", "unreadable") and name in first.why
+        assert await hub.read_row("shop-9") is None
+
+
+async def test_a_start_that_the_hub_did_not_confirm_is_named_and_never_started(journal):
+    await journal.withdraw(await journal.accept_start("shop-9", "shop", {"wait": 25}))
+    async with hub_with() as hub:
+        result = await Reconciler(hub, journal).run(apply=True)
+        assert result.counts == {"withdrawn": 1} and result.is_clean
+        assert [line.instance_id for line in result.lines()] == ["shop-9"]
+        assert await hub.read_row("shop-9") is None
+        await journal.accept_start("shop-9", "shop", {"wait": 25})  # its sender sends it again
+        assert (await Reconciler(hub, journal).run(apply=True)).counts == {"started": 1}
+
+
+async def test_a_start_that_arrived_without_being_confirmed_is_named_only_when_it_is_lost(journal):
+    await journal.withdraw(await journal.accept_start("startev", "shop", {"wait": 600}))
+    async with hub_with("startev") as hub:
+        assert (await Reconciler(hub, journal).run(apply=True)).counts == {}
+        hub.clock.advance(timedelta(days=1))
+        await Reconciler(hub, journal).run(apply=True)
+        assert list(journal.on_record()) == []  # no replication lag can undo it any more
+
+
+async def test_a_journal_whose_requests_went_to_another_task_hub_is_not_reconciled(journal):
+    journal.task_hub = "Bakery"
+    await journal.accept_start("shop-9", "shop", {"wait": 25})
+    async with hub_with() as hub:
+        with pytest.raises(JournalOfAnotherHub, match="task hub bakery, not to GoldenHub"):
+            await Reconciler(hub, journal).run(apply=True)
+        assert await hub.read_row("shop-9") is None
+
+
+async def test_how_many_requests_were_compared_is_told_as_it_goes_on(journal):
+    for number in range(100):
+        await journal.accept_start(f"shop-{number}", "shop", {"wait": number})
+        await journal.accept_event(f"shop-{number}", "Approval", number)
+    async with hub_with() as hub:
+        seen = []
+        result = await Reconciler(hub, journal, progress=seen.append).run(apply=False)
+        assert result.counts == {"started": 100, "raised": 100}
+        assert seen == [64, 128, 192, 200] and len(list(result.lines(10))) == 10
 
 
 def test_data_are_compared_by_value_however_often_they_were_encoded():

@@ -241,7 +241,7 @@ async def test_the_journal_and_the_fence_keep_their_records_on_azurite(azurite):
     journal = Journal(records, "Shop")
     await journal.accept_start("order-1", "order", {"sku": "tea"})
     assert [entry.instance_id for entry in Journal(records, "Shop").entries("order-1")] == ["order-1"]
-    assert journal.close("order-1", "Completed") == 1 and journal.entries("order-1") == []
+    assert journal.close("order-1", "Completed", journal.entries("order-1")) == 1 and journal.entries("order-1") == []
     version = records.put("Shop/x", b"1", only_new=True)
     for options in ({"only_new": True}, {"version": '"0x0"'}):
         with pytest.raises(RecordChanged):

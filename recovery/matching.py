@@ -1,0 +1,117 @@
+"""Whether a hub holds what the journal accepted: pure functions over one instance and its entries.
+
+An accepted event is there when the history or a queue holds one of the same name and data that is not yet spoken for:
+events of an instance are matched by name and data in their order, so of three equal events of which the hub holds two,
+one is missing.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any, Literal
+
+from recovery.facts import Facts
+from recovery.journal import Entry
+from recovery.observed import Message, sent_at
+
+State = Literal["there", "started", "raised", "ended", "uncertain", "reported", "unreadable", "withdrawn"]
+SKEW = timedelta(seconds=10)  # between the clocks that wrote the journal and the hub
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of one accepted request."""
+
+    entry: Entry
+    state: State
+    why: str
+    queued: Message | None = None  # its start, when only the row is missing
+
+
+def begun(facts: Facts) -> datetime | None:
+    """When the hub's latest run of an instance began; None when the hub holds nothing that is or becomes a run."""
+    moments = [sent_at(start.task.event) for start in facts.starts if start.task]
+    if facts.start_event is not None:
+        moments.append(sent_at(facts.start_event))
+    created = (facts.row or {}).get("CreatedTime")
+    if isinstance(created, datetime):
+        moments.append(created)
+    elif facts.row is not None:
+        moments.append(facts.now)
+    return max(moments, default=None)
+
+
+def has_ended(facts: Facts) -> bool:
+    """Whether the instance has ended in this hub, by its history or its row, and does not begin again."""
+    if facts.accepted_start is not None or facts.is_open:
+        return facts.is_open and facts.row_is_terminal and facts.row_is != "older"
+    return facts.end_event is not None or facts.row_is_terminal
+
+
+def canonical(text: object) -> str:
+    """Event data for comparing: the JSON value however often it was encoded, keys in order."""
+    value: Any = text
+    for _ in range(3):
+        if not isinstance(value, str):
+            break
+        try:
+            value = json.loads(value)
+        except ValueError:
+            break
+    return json.dumps(value, sort_keys=True)
+
+
+def match_events(
+    entries: Sequence[Entry], facts: Facts, begins: Entry | None = None, raise_uncertain: bool = False
+) -> list[Outcome]:
+    """What became of an instance's accepted events.
+
+    Everything that the hub holds of events (history and queues) is spoken for once, by the oldest entry of the same
+    name and data. An entry without a counterpart from before the present generation was used by an earlier one (its
+    history is gone), except that one from just before may have been lost at the border: uncertain.
+    """
+    held = Counter(
+        (str(event.get("Name", "")).lower(), canonical(event.get("Input")))
+        for event in [*facts.raised, *(x.task.event for x in facts.event_messages if x.task)]
+    )
+    for message in facts.repeated_events:
+        if message.task is not None:  # the same event in history and queue is one
+            held[str(message.task.event.get("Name", "")).lower(), canonical(message.task.event.get("Input"))] -= 1
+    generation = sent_at(facts.start_event) if facts.start_event is not None and begins is None else None
+    first = min((entry.moment for entry in entries), default=None)
+    outcomes = []
+    for entry in entries:
+        key = (entry.name.lower(), canonical(entry.text))
+        if held[key] > 0:
+            held[key] -= 1
+            outcomes.append(Outcome(entry, "there", "the hub holds it"))
+        elif begins is None and has_ended(facts):
+            outcomes.append(Outcome(entry, "ended", "its instance has ended"))
+        else:
+            outcomes.append(_missing_event(entry, generation, facts, raise_uncertain, first))
+    return outcomes
+
+
+def _missing_event(
+    entry: Entry, generation: datetime | None, facts: Facts, raise_uncertain: bool, first: datetime | None
+) -> Outcome:
+    created = (facts.row or {}).get("CreatedTime")
+    is_later_generation = generation is not None and first is not None and first < generation - SKEW
+    if generation is None or entry.moment >= generation or not is_later_generation:
+        return Outcome(entry, "raised", "neither the history nor a queue holds it")
+    if entry.moment < generation - SKEW:
+        return Outcome(entry, "there", f"an earlier generation has used it (this one began {created})")
+    state: State = "raised" if raise_uncertain else "uncertain"
+    return Outcome(entry, state, "accepted just before the present generation began: used, or lost at the border")
+
+
+def match_signal(entry: Entry, facts: Facts) -> tuple[State, str]:
+    """What became of a signal: an entity's history does not tell."""
+    queued = any(canonical(entry.text) in canonical(x.task.event.get("Input")) for x in facts.event_messages if x.task)
+    if queued:
+        return "there", "it is queued"
+    return "reported", "an entity keeps no record of signals: compare its state, and send it again if it is missing"
