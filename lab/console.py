@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import sys
 import threading
 import time
@@ -36,6 +37,9 @@ class Console:
         """`quiet` leaves out the lines of executions; `verbose` adds the host's own details."""
         self._out = out or sys.stdout
         self._lock = threading.Lock()
+        self._is_flushing = False
+        self._loop_thread = 0
+        self._second, self._second_text = 0, ""
         self.verbose = verbose
         self.quiet = quiet
 
@@ -44,14 +48,39 @@ class Console:
         with self._lock:
             try:
                 self._out.write(text + "\n")
-                self._out.flush()
+                if not self._flush_later():
+                    self._out.flush()
             except (UnicodeEncodeError, ValueError):  # a terminal without the letter, or already closed
                 self._write_ascii(text)
 
+    def _flush_later(self) -> bool:
+        """Has the lines of one turn of the event loop leave together; False where there is no loop."""
+        if self._is_flushing:
+            return threading.get_ident() == self._loop_thread
+        try:
+            loop = asyncio.get_running_loop()
+        except RuntimeError:
+            return False
+        self._is_flushing, self._loop_thread = True, threading.get_ident()
+        loop.call_soon(self._flush)
+        return True
+
+    def _flush(self) -> None:
+        with self._lock:
+            self._is_flushing = False
+            try:
+                self._out.flush()
+            except ValueError:  # already closed
+                pass
+
     def log(self, text: str) -> None:
         """Prints a line with the time before it."""
-        moment = datetime.now(timezone.utc)
-        self.say(f"[{moment:%Y-%m-%dT%H:%M:%S}.{moment.microsecond // 1000:03d}Z] {text}")
+        now = time.time()
+        second = int(now)
+        if second != self._second:
+            self._second = second
+            self._second_text = f"{datetime.fromtimestamp(second, timezone.utc):%Y-%m-%dT%H:%M:%S}"
+        self.say(f"[{self._second_text}.{int((now - second) * 1000):03d}Z] {text}")
 
     def detail(self, text: str) -> None:
         """A line for those who asked for details."""

@@ -90,6 +90,7 @@ class Episodes:
         seen = len(execution.past) + len(execution.new)
         try:
             shim.feed(fresh)
+            execution.known_episode = shim.episodes
             shim.conclude()
         except NonDeterministic as error:
             shim.fail(_NON_DETERMINISTIC + str(error), None)

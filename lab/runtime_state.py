@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import uuid
 from dataclasses import dataclass, field
+from itertools import chain, islice
 from typing import Any
 
 from taskhub import messages
@@ -27,6 +28,8 @@ class Execution:
     execution_id: str
     past: list[Event]
     new: list[Event] = field(default_factory=list)
+    known_episode: int | None = None  # `episode`, where somebody who has read all events has counted
+    _started: Event | None = None
 
     @property
     def events(self) -> list[Event]:
@@ -35,15 +38,23 @@ class Execution:
     @property
     def started(self) -> Event:
         """The ExecutionStarted event."""
-        for event in (*self.past[:3], *self.new, *self.past[3:]):
+        if self._started is None:
+            self._started = self._find_started()
+        if self._started is None:
+            raise LookupError(f"{self.instance_id} has no ExecutionStarted event")
+        return self._started
+
+    def _find_started(self) -> Event | None:
+        for event in chain(self.past[:3], self.new, islice(self.past, 3, None)):
             if event["EventType"] == messages.EXECUTION_STARTED:
                 return event
-        raise LookupError(f"{self.instance_id} has no ExecutionStarted event")
+        return None
 
     @property
     def has_started(self) -> bool:
         """Whether there is an ExecutionStarted event at all."""
-        return any(event["EventType"] == messages.EXECUTION_STARTED for event in self.events)
+        self._started = self._started or self._find_started()
+        return self._started is not None
 
     @property
     def name(self) -> str:
@@ -64,6 +75,8 @@ class Execution:
     @property
     def episode(self) -> int:
         """How many episodes the execution has had, the current one included."""
+        if self.known_episode is not None:
+            return self.known_episode
         return sum(event["EventType"] == messages.ORCHESTRATOR_STARTED for event in self.events)
 
 

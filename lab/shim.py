@@ -145,7 +145,8 @@ class Shim:
         self.continue_input: str | None = None
         self.continued = False
         self.is_suspended = False
-        self.now = messages.parse_timestamp("2000-01-01T00:00:00Z")
+        self.episodes = 0  # that have begun
+        self._began = "2000-01-01T00:00:00Z"  # the present episode; read only where it is asked for
         self._next_id = 0
         self._index = 0
         self._current: _Node | None = None
@@ -194,7 +195,8 @@ class Shim:
         self._advance()
         for event in events:
             if event["EventType"] == messages.ORCHESTRATOR_STARTED:
-                self.now = messages.parse_timestamp(event["Timestamp"])
+                self._began = event["Timestamp"]
+                self.episodes += 1
                 continue
             self._play(event)
             event["IsPlayed"] = True
@@ -221,6 +223,11 @@ class Shim:
     def confirm(self) -> None:
         """Takes the new actions as issued (their events have been added to the history)."""
         self.pending.clear()
+
+    @property
+    def now(self) -> datetime:
+        """When the present episode began. Undecodable: the event's time is none."""
+        return messages.parse_timestamp(self._began)
 
     @property
     def next_id(self) -> int:

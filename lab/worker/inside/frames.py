@@ -9,6 +9,7 @@ from typing import Any, cast
 
 HEADER = 4
 MAX_FRAME = 1 << 30
+_encode = json.JSONEncoder(separators=(",", ":")).encode
 
 
 class FrameProtocol(asyncio.Protocol):
@@ -43,7 +44,7 @@ class FrameProtocol(asyncio.Protocol):
 
     def send(self, message: Any) -> bool:
         """Sends a message; False when the connection is gone. ValueError: it is too long."""
-        body = json.dumps(message, separators=(",", ":")).encode("ascii")
+        body = _encode(message).encode("ascii")
         if len(body) >= MAX_FRAME:
             raise ValueError(f"a message of {len(body)} bytes is too long for the worker")
         if self._transport is None:

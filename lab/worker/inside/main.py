@@ -28,10 +28,10 @@ if TYPE_CHECKING:
 
 
 def main() -> None:
-    """Runs the worker: `bootstrap.py PORT TOKEN`, with the app's root as working directory."""
+    """Runs the worker: `bootstrap.py PORT|@NAME TOKEN`, with the app's root as working directory."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the host says when to stop
     threading.Thread(target=_end_with_the_host, daemon=True).start()
-    asyncio.run(Worker(Path.cwd()).run(int(sys.argv[1]), sys.argv[2]))
+    asyncio.run(Worker(Path.cwd()).run(sys.argv[1], sys.argv[2]))
 
 
 def _end_with_the_host() -> None:
@@ -62,10 +62,13 @@ class Worker:
         self._tasks: set[asyncio.Task[None]] = set()
         self._ended = asyncio.Event()
 
-    async def run(self, port: int, token: str) -> None:
+    async def run(self, address: str, token: str) -> None:
         """Connects, loads the app, and serves until the host says stop or goes away."""
         loop = asyncio.get_running_loop()
-        await loop.create_connection(lambda: self._frames, "127.0.0.1", port)
+        if address.startswith("@"):
+            await loop.create_unix_connection(lambda: self._frames, "\0" + address[1:])
+        else:
+            await loop.create_connection(lambda: self._frames, "127.0.0.1", int(address))
         self._frames.send([0, "hello", token])
         _log_to(self._frames, loop)
         try:
