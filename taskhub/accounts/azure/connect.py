@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import urlsplit
+from urllib.request import getproxies
 
 from azure.core.pipeline.transport import AioHttpTransport
 from azure.data.tables.aio import TableServiceClient
@@ -15,6 +16,7 @@ from azure.storage.blob.aio import BlobServiceClient
 from azure.storage.queue.aio import QueueServiceClient
 
 from taskhub.accounts import FORMS, Account
+from taskhub.accounts.azure.batches import Batches
 from taskhub.accounts.azure.blobs import AzureBlobs
 from taskhub.accounts.azure.calls import BLOB_AND_QUEUE_RETRIES, BLOCKS, HTTP_LOGGER, TABLE_RETRIES, TIMEOUTS, Caller
 from taskhub.accounts.azure.queues import AzureQueues
@@ -48,7 +50,7 @@ def open_connection_string(text: str) -> Account:
     Nothing is sent yet. AccountNotUsable: the string is incomplete; the message never shows a key.
     """
     settings = _parse(_expanded(text))
-    transport = AioHttpTransport()
+    transport = _transport()
     retries = {"transport": transport, "logger": HTTP_LOGGER, **TIMEOUTS}
     joined = ";".join(f"{name}={value}" for name, value in settings.items())
     try:
@@ -107,7 +109,7 @@ def _open_addresses(addresses: Mapping[str, str], client_id: str | None, managed
         credential = ManagedIdentityCredential(client_id=client_id)
     else:
         credential = DefaultAzureCredential(managed_identity_client_id=client_id)
-    transport = AioHttpTransport()
+    transport = _transport()
     options = {"credential": credential, "transport": transport, "logger": HTTP_LOGGER, **TIMEOUTS}
     services = (
         BlobServiceClient(addresses["blob"], **options, **BLOB_AND_QUEUE_RETRIES, **BLOCKS),
@@ -125,12 +127,20 @@ def _account(services: Services, transport: AioHttpTransport, name: str | None, 
     caller = Caller(address, AZURITE_ADVICE if local else "")
     return AzureAccount(
         name=found,
-        tables=AzureTables(tables, caller),
+        tables=AzureTables(tables, caller, Batches(tables.url, tables.credential, transport)),
         queues=AzureQueues(queues, caller),
         blobs=AzureBlobs(blobs, caller),
         description=address,
         resources=[blobs, queues, tables, transport, *closed_last],
     )
+
+
+def _transport() -> AioHttpTransport:
+    """One for all services, so that they share connections.
+
+    Looking for proxies in the environment costs a change of thread for every request, so it is asked once.
+    """
+    return AioHttpTransport(use_env_settings=bool(getproxies()), **TIMEOUTS)
 
 
 def _parse(text: str) -> dict[str, str]:

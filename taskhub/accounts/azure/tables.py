@@ -13,11 +13,11 @@ from azure.data.tables import EdmType, EntityProperty, UpdateMode
 from azure.data.tables.aio import TableClient, TableServiceClient
 
 from taskhub.accounts import MAX_TRANSACTION, Entity, Page, Query, Row, Value, Where, Write
+from taskhub.accounts.azure.batches import INT32, Batches
 from taskhub.accounts.azure.calls import Caller, error_code
 from taskhub.accounts.limits import check_table
 from taskhub.errors import AccountError
 
-INT32 = 2**31
 KEYS = ("PartitionKey", "RowKey")
 
 
@@ -28,8 +28,9 @@ class AzureTables:
     took effect, as with every client of the service.
     """
 
-    def __init__(self, client: TableServiceClient, caller: Caller) -> None:
+    def __init__(self, client: TableServiceClient, caller: Caller, batches: Batches) -> None:
         self._client = client
+        self._batches = batches
         self._caller = caller
         self._tables: dict[str, TableClient] = {}
 
@@ -63,10 +64,8 @@ class AzureTables:
             return []
         if len(writes) > MAX_TRANSACTION:
             raise AccountError(f"A transaction takes {MAX_TRANSACTION} operations, not {len(writes)}.")
-        operations = [_operation(write) for write in writes]
-        answers = await self._call(self._table(table).submit_transaction, operations)
-        pairs = zip(writes, answers, strict=True)
-        return ["" if write.kind == "delete" else str(answer["etag"]) for write, answer in pairs]
+        etags = await self._call(self._batches.send, table, writes)
+        return ["" if write.kind == "delete" else etag for write, etag in zip(writes, etags, strict=True)]
 
     async def page(self, table: str, query: Query, token: str | None = None, size: int = 1000) -> Page:
         return await self._caller.call(self._page, table, query, token, size)
@@ -187,17 +186,6 @@ def _condition(write: Write) -> dict[str, Any]:
     if write.etag in (None, "*"):
         return {"match_condition": MatchConditions.Unconditionally}
     return {"etag": write.etag, "match_condition": MatchConditions.IfNotModified}
-
-
-def _operation(write: Write) -> tuple[str, dict[str, Any], dict[str, Any]]:
-    entity = _outgoing(write.entity)
-    if write.kind == "insert":
-        return "create", entity, {}
-    if write.kind == "upsert":
-        return "upsert", entity, {"mode": _mode(write)}
-    if write.kind == "update":
-        return "update", entity, {"mode": _mode(write), **_condition(write)}
-    return "delete", {key: entity[key] for key in KEYS}, _condition(write)
 
 
 def _read_token(token: str | None) -> Any:
