@@ -13,7 +13,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from recovery import doctor_report
+from recovery import doctor_report, json_report
 from recovery.doctor_report import Report
 from recovery.errors import HubIsLive, RecoveryError
 from recovery.examination import Doctor, Examination
@@ -127,7 +127,7 @@ async def _plan(doctor: Doctor, found: Examination, report: Report) -> None:
     if not found.broken:
         return
     async for verdict, plan in doctor.plans(found):
-        report.plans[verdict.instance_id] = plan
+        report.plans.put(verdict.instance_id, plan)
 
 
 def _print(options: argparse.Namespace, report: Report) -> None:
@@ -135,7 +135,8 @@ def _print(options: argparse.Namespace, report: Report) -> None:
         options.html.parent.mkdir(parents=True, exist_ok=True)
         options.html.write_text(doctor_report.html(report), encoding="utf-8")
     if options.json:
-        print(json.dumps(doctor_report.as_json(report), indent=1, default=str))
+        for piece in json_report.pieces(*doctor_report.as_json(report)):
+            print(piece, end="")
         return
     for line in doctor_report.text(report):
         print(line)

@@ -10,6 +10,7 @@ from typing import Any
 from recovery.examination import Examination, Line, Repaired
 from recovery.pages import UNKNOWN, badge, bar, page, table
 from recovery.plans import Plan
+from recovery.shelf import Shelf
 
 SHOWN = 40  # instances in the text report, unless all are asked for
 ON_PAGE = 2000  # instances on the HTML page
@@ -36,7 +37,7 @@ class Report:
 
     found: Examination
     time: str
-    plans: dict[str, Plan] = field(default_factory=dict)
+    plans: Shelf[Plan] = field(default_factory=Shelf)
     repaired: Repaired | None = None
     notes: list[str] = field(default_factory=list)
     show_all: bool = False
@@ -110,10 +111,10 @@ def _ending(report: Report) -> Iterator[str]:
         yield "Nothing was changed. To carry the plans out: the same command with --apply."
 
 
-def as_json(report: Report) -> dict[str, Any]:
-    """The report for tools."""
+def as_json(report: Report) -> tuple[dict[str, Any], Iterator[dict[str, Any]]]:
+    """The report for tools, and its `list` apart, which may be long."""
     found, repaired = report.found, report.repaired
-    return {
+    head = {
         "hub": found.hub,
         "account": found.account,
         "time": report.time,
@@ -124,14 +125,14 @@ def as_json(report: Report) -> dict[str, Any]:
         "clean": report.is_clean,
         "notes": [*report.notes, *_notes(found)],
         "unseen": dict(found.unseen),
-        "list": [_line_json(line, report.plans.get(line.instance_id)) for line in _listed(report)],
         "repaired": None if repaired is None else {
-            "plans": [_plan_json(plan) for plan in repaired.plans],
+            "plans": len(repaired.plans),
             "left": repaired.left,
             "audit": repaired.audit,
             "secondLook": dict(repaired.second_look.counts),
         },
     }  # fmt: skip
+    return head, (_line_json(line, report.plans.get(line.instance_id)) for line in _listed(report))
 
 
 def _listed(report: Report) -> Iterator[Line]:

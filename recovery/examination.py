@@ -16,6 +16,7 @@ from recovery.proofs import settled
 from recovery.repair_steps import Delete
 from recovery.repairs import Audit, apply
 from recovery.rules import Verdict
+from recovery.shelf import Shelf
 from recovery.snapshot import Snapshot, Way, live_leases
 from taskhub import messages as m
 from taskhub.errors import NotFound
@@ -99,8 +100,9 @@ class Examination:
         for row in self._lines.execute(f"SELECT * FROM line {condition} ORDER BY repair DESC, kind, id"):
             yield Line(row[0], row[1], row[2], row[3], row[4], row[5], bool(row[6]))
 
-    def broken_ids(self) -> list[str]:
-        return [row[0] for row in self._lines.execute("SELECT id FROM line WHERE repair ORDER BY id").fetchall()]
+    def broken_ids(self) -> Iterator[str]:
+        """The instances that need a repair."""
+        yield from (row[0] for row in self._lines.execute("SELECT id FROM line WHERE repair ORDER BY id"))
 
 
 @dataclass
@@ -178,7 +180,7 @@ class Doctor:
             self.hub.settings.name, self.hub.settings.partition_count, found.encoding, self.hub.settings.store_inputs
         )
         audit = Audit(self.hub)
-        done: list[Plan] = []
+        done: Shelf[Plan] = Shelf()
         unresolved: dict[str, str] = {}
         await self._repair_hub(found, audit)
         for _ in range(MAX_ROUNDS):
@@ -188,7 +190,7 @@ class Doctor:
                     unresolved[plan.instance_id] = plan.unresolved
                 if not plan.is_empty:
                     await apply(self.hub, plan, verdict, audit)
-                    done.append(plan)
+                    done.put(plan.instance_id, plan)
                     worked = True
             found = await self.examine()
             if not worked or found.is_clean:
@@ -214,7 +216,7 @@ def _removal(message: Message) -> tuple[Plan, Verdict]:
 class Repaired:
     """What a repair did, what it left, and the last look."""
 
-    plans: list[Plan]
+    plans: Shelf[Plan]
     left: dict[str, str]  # instance -> why
     second_look: Examination
     audit: str

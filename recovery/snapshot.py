@@ -9,6 +9,7 @@ the queue's count, and no conclusion is drawn from what might be among them.
 
 from __future__ import annotations
 
+import asyncio
 import json
 import sqlite3
 from collections import Counter
@@ -21,7 +22,7 @@ from urllib.parse import unquote
 
 from recovery.errors import HubNotFound, HubNotReadable
 from recovery.facts import Facts
-from recovery.observed import Instance, Message
+from recovery.observed import EPOCH, Instance, Message
 from taskhub import messages as m
 from taskhub.accounts import MAX_GET, Account, Entity, Query, QueueMessage, Row, Where
 from taskhub.clock import Clock
@@ -30,6 +31,8 @@ from taskhub.hub import HubSettings, TaskHub
 from taskhub.layout import MAX_PARTITIONS, SENTINEL, HubNames, escape_key, unescape_key
 
 HIDE = timedelta(minutes=5)  # how long a real account's messages stay with the sweep, at most
+RELEASED_AT_ONCE = 16
+PAGE = 500
 MAX_FAMILY_DEPTH = 20
 Way = Literal["everything", "peek"]
 
@@ -39,6 +42,7 @@ CREATE TABLE seen (
     visible TEXT, text TEXT, payload TEXT, problem TEXT, blob TEXT
 );
 """
+_ORDER = "ORDER BY queue, visible, rowid"
 
 
 async def find_hub(account: Account, name: str | None, clock: Clock | None = None) -> TaskHub:
@@ -110,7 +114,7 @@ class Snapshot:
         self.seen.executescript(_SCHEMA)
         self.unseen: dict[str, int] = {}  # queue -> messages that are there and were not seen
         self.timers: Counter[str] = Counter()  # queue -> timers and delayed starts that must be invisible now
-        self.taken: list[tuple[str, QueueMessage]] = []
+        self.has_taken = False  # messages, by receiving them
         self.encoding: m.Encoding | None = None
         self.is_partial = False
 
@@ -118,22 +122,38 @@ class Snapshot:
     async def take(cls, hub: TaskHub, way: Way = "everything") -> Snapshot:
         """Sweeps the queues. `peek` leaves them untouched and sees at most 32 messages of each on a real account."""
         snapshot = cls(hub)
+        try:
+            await snapshot._look(way)
+        except BaseException:
+            await snapshot.release()
+            snapshot.close()
+            raise
+        return snapshot
+
+    async def _look(self, way: Way) -> None:
+        hub = self.hub
         existing = set(await hub.account.queues.names(f"{hub.names.hub.lower()}-"))
         extra = {queue for queue in existing if queue.startswith(f"{hub.names.hub.lower()}-control-")}
         for queue in sorted({*hub.names.control_queues, hub.names.workitems, *extra} & existing):
-            await snapshot._sweep(queue, way)
-        snapshot.seen.execute("CREATE INDEX by_key ON seen (key)")
-        snapshot.seen.execute("CREATE INDEX by_sender ON seen (sender)")
-        if snapshot.unseen:
-            await snapshot._count_timers()
-        return snapshot
+            await self._sweep(queue, way)
+        self.seen.execute("CREATE INDEX by_key ON seen (key)")
+        self.seen.execute("CREATE INDEX by_sender ON seen (sender)")
+        if self.unseen:
+            await self._count_timers()
 
     async def release(self) -> None:
         """Makes the messages that the sweep took visible again, those that are still there."""
-        for queue, message in self.taken:
-            with suppress(NotFound):
-                await self.hub.account.queues.update(queue, message, timedelta(0))
-        self.taken.clear()
+        if not self.has_taken:
+            return
+        self.has_taken = False
+        rows = self.seen.execute("SELECT queue, id, receipt, text FROM seen WHERE receipt <> ''")
+        while some := rows.fetchmany(RELEASED_AT_ONCE):
+            await asyncio.gather(*(self._give_back(*row) for row in some))
+
+    async def _give_back(self, queue: str, id_: str, receipt: str, text: str) -> None:
+        message = QueueMessage(id_, text, receipt, 0, EPOCH, EPOCH)
+        with suppress(NotFound):
+            await self.hub.account.queues.update(queue, message, timedelta(0))
 
     def close(self) -> None:
         """Deletes the temporary file."""
@@ -142,26 +162,28 @@ class Snapshot:
     # the sweep
 
     async def _sweep(self, queue: str, way: Way) -> None:
-        account = self.hub.account
-        everything = _direct_reader(account, queue)
-        if everything is not None:
-            found = await everything()
-        elif way == "peek":
-            found = await account.queues.peek(queue, MAX_GET)
-            self._count_unseen(queue, await account.queues.count(queue) - len(found))
+        """Notes the messages of a queue, some at a time: only the temporary file holds them all."""
+        queues = self.hub.account.queues
+        directly = _direct_reader(self.hub.account, queue)
+        if directly is not None:
+            async for found in directly:
+                await self._note_all(queue, found)
+            return
+        expected, seen = await queues.count(queue), 0
+        if way == "peek":
+            found = await queues.peek(queue, MAX_GET)
+            seen = len(found)
+            await self._note_all(queue, found)
         else:
-            found = await self._receive(queue)
+            self.has_taken = True
+            while found := await queues.get(queue, MAX_GET, HIDE):
+                seen += len(found)
+                await self._note_all(queue, found)
+        self._count_unseen(queue, expected - seen)
+
+    async def _note_all(self, queue: str, found: list[QueueMessage]) -> None:
         for message in found:
             await self._note(queue, message)
-
-    async def _receive(self, queue: str) -> list[QueueMessage]:
-        expected = await self.hub.account.queues.count(queue)
-        found: list[QueueMessage] = []
-        while batch := await self.hub.account.queues.get(queue, MAX_GET, HIDE):
-            found += batch
-        self.taken += [(queue, message) for message in found]
-        self._count_unseen(queue, expected - len(found))
-        return found
 
     def _count_unseen(self, queue: str, missing: int) -> None:
         if missing > 0:
@@ -221,7 +243,7 @@ class Snapshot:
         return tuple(self._messages("key = ?", ""))
 
     def _messages(self, condition: str, value: str) -> Iterator[Message]:
-        for row in self.seen.execute(f"SELECT * FROM seen WHERE {condition} ORDER BY rowid", (value,)).fetchall():
+        for row in self.seen.execute(f"SELECT * FROM seen WHERE {condition} {_ORDER}", (value,)).fetchall():
             _, instance, _, queue, id_, receipt, dequeued, inserted, visible, text, payload, problem, blob = row
             task = m.parse_envelope(json.loads(payload)) if payload else None
             expected = self.hub.names.workitems if task and task.kind == m.TASK_SCHEDULED else None
@@ -272,7 +294,7 @@ class Snapshot:
 
     async def _queued(self) -> AsyncIterator[tuple[str, Any]]:
         cursor = self.seen.execute("SELECT DISTINCT key FROM seen WHERE key <> '' ORDER BY key")
-        for (key,) in cursor.fetchall():
+        for (key,) in cursor:
             yield key, True
 
     async def instance(self, instance_id: str) -> Instance:
@@ -405,25 +427,26 @@ class _Ahead:
         return value
 
 
-def _direct_reader(account: Account, queue: str) -> Callable[[], Any] | None:
-    """How to read a queue whole, invisible messages too, where the account can: an embedded one."""
+def _direct_reader(account: Account, queue: str) -> AsyncIterator[list[QueueMessage]] | None:
+    """A queue whole, invisible messages too, some at a time, where the account can be read so: an embedded one."""
     engine = getattr(account, "engine", None)
-    if engine is None:
-        return None
+    return None if engine is None else _pages(engine, queue)
 
-    def read() -> list[QueueMessage]:
-        columns = "seq, id, receipt, dequeued, inserted, visible, text"
-        found = engine.db.execute(f"SELECT {columns} FROM messages WHERE queue = ? ORDER BY visible, seq", (queue,))
-        return [
+
+async def _pages(engine: Any, queue: str) -> AsyncIterator[list[QueueMessage]]:
+    columns = "seq, id, receipt, dequeued, inserted, visible, text"
+    condition = "WHERE queue = ? AND seq > ? ORDER BY seq LIMIT ?"
+    last = -1
+
+    def read() -> Any:
+        return engine.db.execute(f"SELECT {columns} FROM messages {condition}", (queue, last, PAGE)).fetchall()
+
+    while found := await engine.read(read):
+        last = found[-1][0]
+        yield [
             QueueMessage(id_, text, f"{seq}.{receipt}", dequeued, _moment(inserted), _moment(visible))
             for seq, id_, receipt, dequeued, inserted, visible, text in found
         ]
-
-    async def run() -> list[QueueMessage]:
-        result: list[QueueMessage] = await engine.read(read)
-        return result
-
-    return run
 
 
 def _moment(micros: int) -> datetime:

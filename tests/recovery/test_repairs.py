@@ -74,7 +74,7 @@ async def test_after_the_repair_a_second_look_is_clean(cut, app):
         repaired = await doctor.repair(await doctor.examine())
         assert repaired.is_clean, repaired.left
         again = await doctor.repair(await doctor.examine())
-        assert again.plans == []
+        assert list(again.plans) == []
 
 
 @pytest.mark.filterwarnings("ignore:Potential duplicate Task completion")

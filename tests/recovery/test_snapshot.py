@@ -123,7 +123,7 @@ async def test_timers_that_the_count_does_not_cover_are_sent_again_once(monkeypa
         repaired = await doctor.repair(await doctor.examine())
         assert repaired.is_clean
         sent = await hub.account.queues.count(cuts.CONTROL)
-        assert (await doctor.repair(await doctor.examine())).plans == []
+        assert list((await doctor.repair(await doctor.examine())).plans) == []
         assert await hub.account.queues.count(cuts.CONTROL) == sent == 3
 
 
