@@ -17,6 +17,10 @@ from urllib.parse import parse_qs, urlparse
 
 from recovery.arm import Response
 from recovery.azure_resources import DATA_ROLES
+from recovery.fence import RECORD
+from recovery.journal import DEFAULT_HUB
+from recovery.records import RecordsUnreachable
+from recovery.records_fake import FakeRecords, Stored
 
 START = datetime(2026, 1, 2, 3, 0, 0, tzinfo=timezone.utc)
 APP_SECONDS = 15
@@ -48,6 +52,7 @@ VALUES = {
     "STORAGE_SKU": "Standard_RAGRS",
     "DEPLOY_SECONDARY_ENDPOINTS": "true",
     "FENCED_REGION": "none",
+    "JOURNAL_ACCOUNT_NAME": "stjfake",
 }
 
 
@@ -111,6 +116,8 @@ class World:
     roles: list[dict[str, Any]] = field(default_factory=_all_roles)
     instances: dict[str, dict[str, Any]] = field(default_factory=dict)
     operations: dict[str, float] = field(default_factory=dict)
+    journal: dict[str, str] = field(default_factory=dict)
+    journal_silent: bool = False
     storage_silent: bool = False
     planned_blocked: bool = False
     seconds: float = 0
@@ -204,8 +211,14 @@ class FakeAzure:
         if state == "Running":
             if len(self.running()) > 1:
                 self.violations.append("both apps run")
+            if self._fenced_out(site):
+                self.violations.append(f"{site} started while the fence lets another region work")
             if self.world.primary != SITES[site]:
                 self.violations.append(f"{site} started before the account was in {SITES[site]}")
+
+    def _fenced_out(self, site: str) -> bool:
+        record = json.loads(self.world.journal.get(f"{DEFAULT_HUB}/{RECORD}", "null"))
+        return record is not None and record["region"] != SITES[site]
 
     def running(self) -> list[str]:
         """Apps that run, in a region that is there, with rights on the data."""
@@ -380,6 +393,28 @@ class FakeAzure:
             instances[name].update(runtimeStatus="Completed", output=body["data"])
             return Response(202)
         return Response(200, {}, instances[name])
+
+    # The journal's account
+
+    def records(self, place: str) -> FakeRecords:
+        """What the account of that name keeps."""
+        assert place == f"identity:{VALUES['JOURNAL_ACCOUNT_NAME']}"
+        return FakeRecords(self.stored)
+
+    def stored(self, method: str, name: str, change: Callable[[Stored], Any]) -> Any:
+        """One request to the journal's account, with its fault; the client's own retries have been in vain then."""
+        fault = self.faults.get(len(self.calls), "")
+        self.calls.append(f"{method} journal/{name}")
+        if self.world.journal_silent or fault.isdigit():
+            raise RecordsUnreachable("the journal in stjfake does not answer: Public access is not permitted")
+        try:
+            self._before(fault)
+            self.settle()
+            found = change(self.world.journal)
+            self._after(fault)
+        except ConnectionError as error:
+            raise RecordsUnreachable(f"the journal in stjfake does not answer: {error}") from error
+        return found
 
     # Kept between commands
 

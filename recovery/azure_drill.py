@@ -44,6 +44,7 @@ class AzureExecutor:
     instances: int = 20
     function_key: str = ""
     name: str = "azure"
+    without_take_over: bool = False
     accepted: list[str] = field(default_factory=list)
     learnt: Facts = field(default_factory=Facts)
 
@@ -98,8 +99,9 @@ class AzureExecutor:
     def stop_active(self) -> str:
         # A killed drill is an unfinished failover: that command goes on with it.
         self.session.state.begun = Begun(
-            "failover", "standby", self.drill.planned, self.session.clock.now().isoformat()
-        )
+            "failover", "standby", self.drill.planned, self.session.clock.now().isoformat(),
+            without_take_over=self.without_take_over,
+        )  # fmt: skip
         self.session.state.original_sku = self.session.environment.values.get("STORAGE_SKU", "")
         self.session.state.save()
         self._steps().leave(self.session.azure.home)
@@ -109,6 +111,7 @@ class AzureExecutor:
 
     def fail_over(self) -> str:
         steps = self._steps()
+        steps.take_over(self.session.azure.standby)
         if self.drill.planned:
             steps.wait_for_sync()
         steps.fail_account_over()
@@ -176,7 +179,7 @@ class AzureExecutor:
         # A moment ago the operator agreed to the whole drill, the way home included; the copy may have to catch up.
         self._wait(self._copy_follows, "the copy to follow", timedelta(hours=24))
         self.session.state.remember_shown("failback --planned", self.session.clock.now())
-        failback.fail_back(self.session, yes=True)
+        failback.fail_back(self.session, yes=True, without_take_over=self.without_take_over)
         return self.session.verdict().meaning
 
     def _copy_follows(self) -> tuple[bool, float]:
@@ -186,7 +189,8 @@ class AzureExecutor:
     # Plumbing
 
     def _steps(self) -> Steps:
-        return Steps(self.session.azure, self.session.environment, self.session.state, self.session.say)
+        session = self.session
+        return Steps(session.azure, session.environment, session.state, session.say, session.fence)
 
     def _wait(self, done: Callable[[], tuple[bool, float]], what: str, limit: timedelta) -> None:
         try:

@@ -26,6 +26,7 @@ class Request:
     fence: bool = False
     accept_unknown_loss: bool = False
     hold: bool = False
+    without_take_over: bool = False
     yes: bool = False
 
     @property
@@ -64,6 +65,7 @@ def _ensure_same(request: Request, begun: Begun) -> None:
             f"Finish it first: python -m recovery {begun.command}{kind} --yes, or give it up: python -m recovery settle"
         )
     begun.fence = begun.fence or request.fence
+    begun.without_take_over = begun.without_take_over or request.without_take_over
 
 
 def _begin(request: Request, session: Session) -> bool:
@@ -85,10 +87,13 @@ def _begin(request: Request, session: Session) -> bool:
             "Nobody has looked at what this would lose in the last 30 minutes. "
             f"Look first: python -m recovery {request.text}"
         )
+    if not request.without_take_over:
+        session.fence.ensure_reachable(target)
     session.state.original_sku = seen.account.sku
     session.state.begun = Begun(
-        request.command, request.target, request.planned, now.isoformat(), fence=request.fence, loss=lost
-    )
+        request.command, request.target, request.planned, now.isoformat(), request.fence,
+        without_take_over=request.without_take_over, loss=lost,
+    )  # fmt: skip
     session.state.save()
     return True
 
@@ -119,6 +124,8 @@ def calls(request: Request, session: Session, seen: Observation, target: Region)
     lines = [] if seen.apps[source.role] is App.STOPPED else [f"POST sites/{source.site}/stop"]
     if request.fence:
         lines += [f"DELETE roleAssignments of {source.principal_id} on {session.azure.account_name}"]
+    if not request.without_take_over:
+        lines += session.fence.plan(target)
     kind = "?failoverType=Planned" if request.planned else "  (unplanned: no failoverType)"
     lines += [f"POST storageAccounts/{session.azure.account_name}/failover{kind}"]
     if target.role in seen.fenced:
@@ -128,10 +135,11 @@ def calls(request: Request, session: Session, seen: Observation, target: Region)
 
 
 def _steps(session: Session, request: Request) -> None:
-    steps = Steps(session.azure, session.environment, session.state, session.say)
+    steps = Steps(session.azure, session.environment, session.state, session.say, session.fence)
     target = session.azure.region(steps.begun.target)
     source = session.azure.standby if target.role == "primary" else session.azure.home
     steps.timed("stop", lambda: steps.leave(source))
+    steps.timed("take over", lambda: steps.take_over(target))
     if steps.begun.planned:
         steps.timed("wait for the copy", steps.wait_for_sync)
     steps.timed("fail over", steps.fail_account_over)

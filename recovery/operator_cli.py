@@ -19,6 +19,7 @@ from pathlib import Path
 from recovery import operator_errors as errors
 from recovery.azd_environment import FOLDER, Environment
 from recovery.drill import Drill
+from recovery.fence_record import WITHOUT
 from recovery.regions import loss
 from recovery.session import Session, connect
 
@@ -45,7 +46,7 @@ def _with_session(options: argparse.Namespace, run: Callable[[Session, argparse.
 
     folder = Path(options.folder) / FAKE
     azure = arm_fake.load(folder / "azure.json")
-    session = connect(_fake_environment(folder), say, azure, arm_fake.FakeCredential(), azure.clock)
+    session = connect(_fake_environment(folder), say, azure, arm_fake.FakeCredential(), azure.clock, azure.records)
     try:
         return run(session, options)
     finally:
@@ -108,6 +109,10 @@ def _parser(command: str) -> argparse.ArgumentParser:
         parser.add_argument(
             "--sku", default="", choices=["", "Standard_RAGRS", "Standard_RAGZRS", "Standard_GRS", "Standard_GZRS"]
         )
+    if command != "reprotect":
+        parser.add_argument(
+            WITHOUT, action="store_true", help="leave the fence's record alone: it was written from inside the network"
+        )
     if command in ("failover", "failback", "drill"):
         kind = parser.add_mutually_exclusive_group(required=command == "failover")
         kind.add_argument("--planned", action="store_true", help="no loss; needs both regions")
@@ -151,6 +156,7 @@ def _failover(session: Session, options: argparse.Namespace) -> int:
         options.fence,
         options.accept_unknown_loss,
         options.hold,
+        options.without_take_over,
         _yes(options),
     )
     return failover.run(request, session)
@@ -159,7 +165,9 @@ def _failover(session: Session, options: argparse.Namespace) -> int:
 def _failback(session: Session, options: argparse.Namespace) -> int:
     from recovery import failback
 
-    return failback.fail_back(session, not options.unplanned, options.accept_unknown_loss, _yes(options))
+    return failback.fail_back(
+        session, not options.unplanned, options.accept_unknown_loss, _yes(options), options.without_take_over
+    )
 
 
 def _reprotect(session: Session, options: argparse.Namespace) -> int:
@@ -171,7 +179,7 @@ def _reprotect(session: Session, options: argparse.Namespace) -> int:
 def _settle(session: Session, options: argparse.Namespace) -> int:
     from recovery import settle
 
-    return settle.run(session, _yes(options))
+    return settle.run(session, _yes(options), options.without_take_over)
 
 
 def _drill_agreed(session: Session, drill: Drill, yes: bool) -> bool:
@@ -205,7 +213,8 @@ def _drill(session: Session, options: argparse.Namespace) -> int:
     session.say(drill.question)
     if not _drill_agreed(session, drill, _yes(options)):
         return 0
-    executor = AzureExecutor(session, drill, options.instances, options.function_key, FAKE if options.fake else "azure")
+    name = FAKE if options.fake else "azure"
+    executor = AzureExecutor(session, drill, options.instances, options.function_key, name, options.without_take_over)
     report = run_drill(drill, executor, session.clock, session.say)
     written = Path(options.report)
     report.write(written)

@@ -24,6 +24,7 @@ class Begun:
     planned: bool
     started: str
     fence: bool = False
+    without_take_over: bool = False
     sku: str = ""
     old_region_confirmed: bool = False
     stopped_at: str = ""

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from recovery.arm import (
@@ -15,9 +16,11 @@ from recovery.arm import (
     SystemPollingClock,
     Transport,
 )
-from recovery.azd_environment import SUBSCRIPTION, Environment
+from recovery.azd_environment import JOURNAL_ACCOUNT, SUBSCRIPTION, Environment
 from recovery.azure_resources import Azure
+from recovery.fence_record import FenceRecord
 from recovery.operator_state import OperatorState
+from recovery.records import Records, open_place
 from recovery.regions import Verdict, verdict
 
 
@@ -30,6 +33,7 @@ class Session:
     state: OperatorState
     say: Progress
     transport: Transport
+    fence: FenceRecord = field(default_factory=FenceRecord)
 
     @property
     def clock(self) -> PollingClock:
@@ -46,9 +50,13 @@ def connect(
     transport: Transport | None = None,
     credential: Credential | None = None,
     clock: PollingClock | None = None,
+    open_records: Callable[[str], Records] = open_place,
 ) -> Session:
     """A session on the environment's deployment; without arguments, on Azure itself."""
     transport = transport or RequestsTransport()
     arm = Arm(transport, credential or AzureCredential(), clock or SystemPollingClock(), environment.need(SUBSCRIPTION))
     folder = environment.file.parent if environment.file else Path(".azure")
-    return Session(Azure(arm, environment), environment, OperatorState.load(folder / "recovery.json"), say, transport)
+    journal = environment.values.get(JOURNAL_ACCOUNT, "")
+    fence = FenceRecord(f"identity:{journal}" if journal else "", open_records)
+    state = OperatorState.load(folder / "recovery.json")
+    return Session(Azure(arm, environment), environment, state, say, transport, fence)

@@ -12,7 +12,7 @@ from recovery.session import Session
 from recovery.steps import LOST_ANSWER_SECONDS, Steps
 
 
-def run(session: Session, yes: bool = False) -> int:
+def run(session: Session, yes: bool = False, without_take_over: bool = False) -> int:
     """Shows or does it; returns the exit code.
 
     Raises Refused while the account's region is not known or a failover is going on.
@@ -34,13 +34,19 @@ def run(session: Session, yes: bool = False) -> int:
             f"giving up the {given_up.command} that began at {given_up.started}; the account stays in {region.location}"
         )
     session.say(f"POST sites/{other.site}/stop (if it runs), then POST sites/{region.site}/start (if it does not)")
+    for line in () if without_take_over else session.fence.plan(region):
+        session.say(line)
     if not yes:
         session.say("Nothing was changed. To do it: python -m recovery settle --yes")
         return 0
-    session.state.begun = Begun("settle", region.role, True, session.clock.now().isoformat())
+    if not without_take_over:
+        session.fence.ensure_reachable(region)
+    session.state.begun = Begun("settle", region.role, True, session.clock.now().isoformat(),
+                                without_take_over=without_take_over)  # fmt: skip
     session.state.save()
-    steps = Steps(session.azure, session.environment, session.state, session.say)
+    steps = Steps(session.azure, session.environment, session.state, session.say, session.fence)
     steps.timed("stop", lambda: steps.stop(other))
+    steps.timed("take over", lambda: steps.take_over(region))
     steps.timed("give rights back", lambda: steps.unfence(region))
     steps.timed("start", lambda: steps.start(region))
     steps.remember(region)

@@ -38,7 +38,10 @@ def run(
     lagging = _lag_line(seen, session.clock.now(), max_lag_seconds) if max_lag_seconds else ""
     if lagging:
         session.say(lagging)
-    return 0 if found.fine and not lagging else 1
+    kept_out = session.fence.contradiction(seen) if session.state.begun is None else ""
+    if kept_out:
+        session.say(f"  FENCE: {kept_out}")
+    return 0 if found.fine and not lagging and not kept_out else 1
 
 
 def lines(session: Session, seen: Observation, found: Verdict, host_json: Path) -> list[str]:
@@ -56,6 +59,7 @@ def lines(session: Session, seen: Observation, found: Verdict, host_json: Path) 
     for region in (seen.home, seen.standby):
         fenced = ", fenced (no rights on the hub's data)" if region.role in seen.fenced else ""
         report += [f"  {region.role:8} {region.location:12} {region.site}: {seen.apps[region.role].value}{fenced}"]
+    report += [f"  {session.fence.line()}"]
     report += _open_matters(session, seen, host_json)
     return [*report, f"  next: {found.next_command}"] if found.next_command else report
 

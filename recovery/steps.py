@@ -1,7 +1,7 @@
 """The steps of which the commands are made, each safe to repeat: it looks first, and does only what is missing.
 
-The order that every command keeps: stop the old, fail over, start the new. An app is started only after the other one
-was seen stopped (or fenced) and the account was seen in its region.
+The order that every command keeps: stop the old, take the fence over for the new, fail over, start the new. An app is
+started only after the other one was seen stopped (or fenced) and the account was seen in its region.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from recovery.azd_environment import (
     active_region_value,
 )
 from recovery.azure_resources import Azure
+from recovery.fence_record import FenceRecord
 from recovery.operator_state import Begun, OperatorState
 from recovery.regions import READABLE, Account, App, Region
 
@@ -34,12 +35,20 @@ LOST_ANSWER_SECONDS = 60.0
 class Steps:
     """The steps, on one deployment, for one command that has begun."""
 
-    def __init__(self, azure: Azure, environment: Environment, state: OperatorState, say: Progress) -> None:
+    def __init__(
+        self,
+        azure: Azure,
+        environment: Environment,
+        state: OperatorState,
+        say: Progress,
+        fence_record: FenceRecord | None = None,
+    ) -> None:
         self.azure = azure
         self.environment = environment
         self.state = state
         self.say = say
         self.arm: Arm = azure.arm
+        self._fence_record = fence_record or FenceRecord()
 
     @property
     def begun(self) -> Begun:
@@ -116,6 +125,19 @@ class Steps:
             self.say(f"{region.site} does not answer; it is fenced instead, and must be stopped when it answers again")
         if self.begun.fence:
             self.fence(region)
+
+    def take_over(self, region: Region) -> None:
+        """Makes the region the one that works, by one conditional write; the other's app stops by itself.
+
+        Refused: the record cannot be written from here, and nobody said to leave it alone.
+        """
+        if not self._fence_record.is_on:
+            return
+        if self.begun.without_take_over:
+            self.say("the fence's record is left alone, as asked")
+            return
+        epoch = self._fence_record.take_over(region)
+        self.say(f"the fence says since {epoch.since} that {epoch.region} works (epoch {epoch.number})")
 
     def fence(self, region: Region) -> None:
         """Removes the region's rights on the hub's data, remembering them first."""
@@ -256,19 +278,23 @@ class Steps:
     def probe(self, region: Region, transport: Transport) -> None:
         """Waits a while for the app to answer. It is running already, so a silent one is said and not undone."""
 
+        said = ""
+
         def done() -> tuple[bool, float]:
+            nonlocal said
             try:
-                return transport.send(
-                    "GET", f"https://{region.host_name}/api/health", None, {}
-                ).status == 200, POLL_SECONDS
+                answer = transport.send("GET", f"https://{region.host_name}/api/health", None, {})
             except ConnectionError:
                 return False, POLL_SECONDS
+            said = str(answer.body.get("message", "")) if isinstance(answer.body, dict) else ""
+            return answer.status == 200, POLL_SECONDS
 
         try:
             self.arm.wait_until(done, f"{region.site} to answer", PROBE_LIMIT, self.say)
             self.say(f"https://{region.host_name}/api/health answers 200")
         except errors.ArmUnavailable:
-            self.say(f"{region.site} runs but does not answer yet. Look at its log; docs/runbook.md says how.")
+            why = f" It says: {said}" if said else ""
+            self.say(f"{region.site} runs but does not answer yet.{why} Look at its log; docs/runbook.md says how.")
 
     # What a later azd up would do
 

@@ -39,7 +39,7 @@ class Practice:
 
     def session(self) -> Session:
         environment = Environment.load(self.folder.name, self.folder.parent)
-        return connect(environment, self.said.append, self.azure, self.credential, self.azure.clock)
+        return connect(environment, self.said.append, self.azure, self.credential, self.azure.clock, self.azure.records)
 
     def state(self) -> OperatorState:
         return self.session().state

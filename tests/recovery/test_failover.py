@@ -25,9 +25,9 @@ def kinds(practice: Practice) -> list[str]:
     return [call.rsplit("/", 1)[1] for call in practice.changing_calls()]
 
 
-def test_the_old_app_stops_before_the_account_moves_and_the_new_one_starts_after(practice: Practice) -> None:
+def test_the_old_stops_and_the_new_takes_over_before_the_account_moves_and_starts_after(practice: Practice) -> None:
     practice.fail_over(UNPLANNED)
-    assert kinds(practice) == ["stop", "failover", "start"]
+    assert kinds(practice) == ["stop", "fence.json", "failover", "start"]
     assert practice.azure.violations == []
 
 

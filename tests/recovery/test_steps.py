@@ -58,6 +58,8 @@ def test_killed_at_any_request_and_started_again_it_ends_where_it_should(request
             assert practice.azure.violations == [], f"killed at request {number}"
             assert practice.azure.running() == ["func-neu-fake"], f"killed at request {number}"
             assert len([c for c in practice.changing_calls() if "/failover" in c]) <= 2
+            holder = practice.session().fence.holder()
+            assert holder is not None and (holder.region, holder.number) == ("northeurope", 1)
 
 
 @pytest.mark.parametrize("fault", ANSWERED)
