@@ -23,7 +23,7 @@ from pathlib import Path
 
 from bench import in_process, parts
 from bench.parts import PARTS, Figures, Size
-from bench.results import CHAINS, SDK, Column, Results
+from bench.results import COMPARED, SDK, WORK_ALONE, Column, Results
 from bench.running import ROOT, HostFailed, Measured, host
 
 CHOICES = [*PARTS, "inside"]
@@ -131,12 +131,13 @@ async def measure(storage: Storage, plan: Plan, results: Results) -> None:
             label = f"{storage.name}{workers}"
             hosts[workers] = await stack.enter_async_context(host(storage.new(label), workers, label))
         for part in shared:
-            for _ in range(plan.rounds if part == "chain" else 1):
+            for _ in range(plan.rounds if part in COMPARED else 1):
                 alone, size, rates = await _ceilings(storage, results), plan.size(storage.name), {}
                 for column in columns:
                     figures = await _one(part, hosts[column.workers], size, column)
-                    rates[column.workers] = figures.get(CHAINS, 0.0)
-                results.compare(columns, rates, alone)
+                    rates[column.workers] = figures.get(COMPARED.get(part, ""), 0.0)
+                if part in COMPARED:
+                    results.compare(columns, COMPARED[part], rates, alone)
     for column in columns:
         await _apart(storage, plan, column)
 
@@ -163,24 +164,24 @@ async def _apart(storage: Storage, plan: Plan, column: Column) -> None:
         column.add(await in_process.latency(storage.new(f"{label}in"), column.workers, size, f"{label}in"))
 
 
-async def _ceilings(storage: Storage, results: Results) -> float:
-    """Measures what is possible at this moment; returns the SDK's chains per second."""
+async def _ceilings(storage: Storage, results: Results) -> Figures:
+    """Measures what is possible at this moment; returns what one process alone does of chains and of CPU-bound work."""
     alone = await sdk_alone()
     results.add_ceilings(alone)
     if storage.plain is not None:
         from bench.azurite import plain_client
 
         results.add_ceilings(await plain_client(storage.plain, SECONDS))
-    return alone[SDK]
+    return alone
 
 
 async def sdk_alone() -> Figures:
-    """Five-city chains per second of the SDK's executor, in a process of its own."""
+    """What a process of its own does with nothing else in it: the SDK's executor, and the CPU-bound activity."""
     process = await asyncio.create_subprocess_exec(
         sys.executable, "-m", "bench.replay", str(SECONDS), cwd=ROOT, stdout=asyncio.subprocess.PIPE
     )
     told, _ = await process.communicate()
-    return {SDK: float(told)}
+    return dict(zip((SDK, WORK_ALONE), map(float, told.split()), strict=True))
 
 
 def say(text: str) -> None:

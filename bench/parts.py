@@ -8,6 +8,7 @@ import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
+from bench.results import CHAINS, CPU, WORK
 from bench.running import Measured, new_prefix, together
 
 CLIENTS = 16  # requests that the client has open at once
@@ -25,21 +26,34 @@ class Size:
     latencies: int = 200
     starts: int = 1_000
     waiting: int = 1_000
+    work: int = 400
 
 
-QUICK = Size(80, 100, (200, 1_000), 200, 40, 200, 200)
-AZURITE = Size(100, 100, (1_000,), 300, 50, 200, 200)
-AZURITE_QUICK = Size(20, 20, (100,), 50, 10, 30, 50)
+QUICK = Size(80, 100, (200, 1_000), 200, 40, 200, 200, 100)
+AZURITE = Size(100, 100, (1_000,), 300, 50, 200, 200, 200)
+AZURITE_QUICK = Size(20, 20, (100,), 50, 10, 30, 50, 40)
 
 Figures = dict[str, float]
 
 
 async def chain(host: Measured, size: Size) -> Figures:
-    """Many five-city chains at once, from the first request to the end of the last."""
-    prefix, begin = new_prefix("chain"), time.perf_counter()
+    """Many five-city chains at once, from the first request to the end of the last; and the CPU they take."""
+    prefix, begin, before = new_prefix("chain"), time.perf_counter(), _cpu(host)
     await together(CLIENTS, lambda n: host.start("hello_cities", f"{prefix}-{n:05}"), size.chains)
     await host.all_ended(prefix, f"{prefix}-{size.chains - 1:05}")
-    return {"five-city chains/s": size.chains / (time.perf_counter() - begin)}
+    seconds = time.perf_counter() - begin
+    taken = [(after - at_first) / size.chains * 1000 for at_first, after in zip(before, _cpu(host), strict=True)]
+    return {CHAINS: size.chains / seconds, **(dict(zip(CPU, taken, strict=True)) if taken[0] else {})}
+
+
+def _cpu(host: Measured) -> tuple[float, float, float]:
+    """Seconds of CPU of the host, its workers, and this client."""
+    return *host.cpu(), time.process_time()
+
+
+async def work(host: Measured, size: Size) -> Figures:
+    """CPU-bound activities all at once: with one worker process, Python's one core is the ceiling."""
+    return {WORK: size.work / await _alone(host, "fan_out_work", size.work)}
 
 
 async def sequential(host: Measured, size: Size) -> Figures:
@@ -97,14 +111,22 @@ def spread(name: str, seconds: list[float]) -> Figures:
 async def starts(host: Measured, size: Size) -> Figures:
     """Start requests, while what they started begins to wait for an event."""
     hook, function = new_prefix("hook"), new_prefix("function")
+    seconds: list[float] = []
+
+    async def start(number: int) -> None:
+        at = time.perf_counter()
+        await host.start("wait", f"{hook}-{number}")
+        seconds.append(time.perf_counter() - at)
+
     begin = time.perf_counter()
-    await together(CLIENTS, lambda n: host.start("wait", f"{hook}-{n}"), size.starts)
+    await together(CLIENTS, start, size.starts)
     between = time.perf_counter()
     await together(CLIENTS, lambda n: host.start_by_function("wait", f"{function}-{n}"), size.starts)
     end = time.perf_counter()
     return {
         "starts/s at the webhook": size.starts / (between - begin),
         "starts/s by an HTTP function": size.starts / (end - between),
+        **spread(f"start request, {CLIENTS} at once", seconds),
     }
 
 
@@ -124,6 +146,7 @@ Part = Callable[[Measured, Size], Awaitable[Figures]]
 # `chain` comes first, on an empty hub; `memory` before what leaves waiting instances behind.
 PARTS: dict[str, Part] = {
     "chain": chain,
+    "work": work,
     "sequential": sequential,
     "fan": fan,
     "events": events,

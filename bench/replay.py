@@ -1,9 +1,10 @@
 """The SDK's own replay executor alone in one process: what no host that runs unchanged functions can exceed per core.
 
-    python -m bench.replay SECONDS      prints five-city orchestrations per second, six episodes each
+    python -m bench.replay SECONDS      prints five-city orchestrations per second, six episodes each,
+                                        and CPU-bound activities per second
 
 The functions get the JSON that the extension sends in each of the six episodes and answer with theirs; nothing else
-happens, no storage, no host, no activity.
+happens, no storage, no host, no activity. The CPU-bound activity is called as the plain function it is.
 """
 
 from __future__ import annotations
@@ -55,18 +56,33 @@ def _text(events: list[Event]) -> str:
     return json.dumps(trigger_of({"events": events, "input": None, "instance_id": "one", "parent_instance_id": None}))
 
 
-def registered() -> Callable[..., str]:
-    """The function of the chain, as `get_functions` hands it to a worker."""
+def app_module() -> Any:
+    """The measured app."""
     specification = importlib.util.spec_from_file_location("measured_app", APP / "function_app.py")
     assert specification is not None and specification.loader is not None
     module = importlib.util.module_from_spec(specification)
     specification.loader.exec_module(module)
-    found: Callable[..., str] = next(
+    return module
+
+
+def registered(name: str = "hello_cities") -> Callable[..., Any]:
+    """A function of the app, as `get_functions` hands it to a worker."""
+    found: Callable[..., Any] = next(
         function.get_user_function()
-        for function in module.app.get_functions()
-        if function.get_function_name() == "hello_cities"
+        for function in app_module().app.get_functions()
+        if function.get_function_name() == name
     )
     return found
+
+
+def work(seconds: float) -> float:
+    """CPU-bound activities per second, over that many seconds."""
+    module, count, begin = app_module(), 0, time.perf_counter()
+    activity = registered("work")
+    while time.perf_counter() - begin < seconds:
+        activity(module.ROUNDS)
+        count += 1
+    return count / (time.perf_counter() - begin)
 
 
 def run(seconds: float) -> float:
@@ -84,4 +100,4 @@ def run(seconds: float) -> float:
 
 
 if __name__ == "__main__":
-    print(run(float(sys.argv[1])))
+    print(run(float(sys.argv[1])), work(float(sys.argv[1]) / 2))

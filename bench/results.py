@@ -5,13 +5,23 @@ from __future__ import annotations
 import os
 import platform
 import statistics
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 CHAINS = "five-city chains/s"
 OVER_SDK, OVER_ONE = "chains/s over the SDK's alone", "chains/s over one worker's"
+BEST = "chains/s over one worker's, at best"
+CPU = ("CPU per chain, ms of the host", "CPU per chain, ms of the workers", "CPU per chain, ms of the client")
+LATENCY = "latency over HTTP, median ms"
+NAMES = 40  # letters of a figure's name
+WORK = "CPU-bound activities/s"
+WORK_OVER_ALONE, WORK_OVER_ONE = "CPU-bound/s over the work alone", "CPU-bound/s over one worker's"
 SDK = "SDK's executor alone, five-city chains/s"
+WORK_ALONE = "the CPU-bound activity alone, calls/s"
+# Parts that are taken in rounds beside a ceiling, and the figure that is compared.
+COMPARED = {"chain": CHAINS, "work": WORK}
+RATIOS = {CHAINS: (SDK, OVER_SDK, OVER_ONE), WORK: (WORK_ALONE, WORK_OVER_ALONE, WORK_OVER_ONE)}
 PUTS, UPSERTS = "plain client, queue puts/s", "plain client, table upserts/s"
 # What the real extension was measured at on Azurite (a 2-core machine, in-memory data), and the plain client beside it.
 REAL = {
@@ -50,6 +60,7 @@ class Column:
 class Target:
     """One figure and what it is to reach."""
 
+    name: str  # of the figure
     text: str
     value: float
     limit: float
@@ -92,21 +103,22 @@ class Results:
     def _embedded_targets(self, column: Column) -> list[Target]:
         found: list[Target] = []
 
-        def add(text: str, value: float | None, limit: float | None, at_most: bool = False) -> None:
+        def add(name: str, value: float | None, limit: float | None, at_most: bool = False, why: str = "") -> None:
             if value is not None and limit is not None:
-                found.append(Target(f"{column.title}: {text}", value, limit, at_most))
+                found.append(Target(name, f"{column.title}: {name}{why}", value, limit, at_most))
 
         get = column.median
+        add(WORK_OVER_ONE, get(WORK_OVER_ONE), 1.6)
         small = get("fan-out of 1,000, ms per activity")
         add(OVER_SDK, get(OVER_SDK) if column.workers == 1 else None, 0.5)
         add(OVER_ONE, get(OVER_ONE), 1.6)
         add("sequential activities/s", get("sequential activities/s"), 350)
         add("fan-out of 1,000, activities/s", get("fan-out of 1,000, activities/s"), 1_000)
         add("fan-out of 10,000, seconds", get("fan-out of 10,000, seconds"), 10, at_most=True)
-        add("ms per activity of 10,000, at most 1.2 times of 1,000", get("fan-out of 10,000, ms per activity"),
-            small and small * 1.2, at_most=True)  # fmt: skip
+        add("fan-out of 10,000, ms per activity", get("fan-out of 10,000, ms per activity"),
+            small and small * 1.2, at_most=True, why=", 1.2 times of 1,000's")  # fmt: skip
         add("external events/s", get("external events/s"), 500)
-        add("latency over HTTP, median ms", get("latency over HTTP, median ms"), 10, at_most=True)
+        add(LATENCY, get(LATENCY), 10, at_most=True)
         return found
 
     def _azurite_targets(self, column: Column) -> list[Target]:
@@ -114,14 +126,15 @@ class Results:
         if scale is None or column.workers != 1:
             return []
         found = [
-            Target(f"{column.title}: {name}, twice the extension's", value, 2 * statistics.mean(real) * scale)
+            Target(name, f"{column.title}: {name}, twice the extension's", value, 2 * statistics.mean(real) * scale)
             for name, real in REAL.items()
             if (value := column.median(name)) is not None
         ]
-        latency = column.median("latency over HTTP, median ms")
+        latency = column.median(LATENCY)
         if latency is not None:
             limit = statistics.mean(REAL_LATENCY_MS) / 2 / scale
-            found.append(Target(f"{column.title}: latency, half the extension's, ms", latency, limit, at_most=True))
+            name, text = LATENCY, f"{column.title}: latency, half the extension's, ms"
+            found.append(Target(name, text, latency, limit, at_most=True))
         return found
 
     def azurite_scale(self) -> float | None:
@@ -131,13 +144,30 @@ class Results:
             return None
         return statistics.mean([puts / statistics.mean(REAL_PUTS), upserts / statistics.mean(REAL_UPSERTS)])
 
-    def compare(self, columns: Sequence[Column], rates: Mapping[int, float], alone: float) -> None:
-        """Notes the ratios of one round: chains per second by number of workers, and the SDK's right before."""
+    def compare(
+        self, columns: Sequence[Column], name: str, rates: Mapping[int, float], alone: Mapping[str, float]
+    ) -> None:
+        """Notes the ratios of one round: what was reached by number of workers, and what one process did right before.
+
+        Beside two workers' chains stands what arithmetic leaves them (`best_ratio`).
+        """
+        ceiling, over_alone, over_one = RATIOS[name]
+        first = next((column for column in columns if column.workers == 1), None)
         for column in columns:
-            if rate := rates.get(column.workers):
-                column.add({OVER_SDK: rate / alone})
-                if column.workers > 1 and rates.get(1):
-                    column.add({OVER_ONE: rate / rates[1]})
+            if not (rate := rates.get(column.workers)):
+                continue
+            column.add({over_alone: rate / alone[ceiling]})
+            if column.workers > 1 and rates.get(1):
+                column.add({over_one: rate / rates[1]})
+                if name == CHAINS and first is not None and first.median(CPU[0]):
+                    host, workers, client = (first.median(part) or 0.0 for part in CPU)
+                    column.add({BEST: best_ratio(host, workers, client, column.workers, os.cpu_count() or 1)})
+
+    def goals(self, is_azurite: bool) -> dict[str, Target]:
+        """By figure's name what it is to reach on embedded accounts, or on Azurite."""
+        chosen = [column for column in self.columns if (column.storage == "azurite") == is_azurite]
+        judged = self._azurite_targets if is_azurite else self._embedded_targets
+        return {target.name: target for column in reversed(chosen) for target in judged(column)}
 
     # how it is shown
 
@@ -157,21 +187,35 @@ class Results:
         }
 
     def drawn(self) -> str:
-        """One table, the ceilings, the ratios, and what was reached."""
+        """One table with what is to be reached beside it, the ceilings under it, and what was reached."""
         names = list(dict.fromkeys(name for column in self.columns for name in column.measured))
-        lines = [machine(), ""]
-        lines += _table("", [one.title for one in self.columns], names, lambda name, at: self.columns[at].median(name))
+        goals = {title: self.goals(title != "embedded") for title in ("embedded", "Azurite")}
+        titles = [
+            *(one.title for one in self.columns),
+            *(f"{title}: target" for title, found in goals.items() if found),
+        ]
+        lines = [machine(), "", "".ljust(NAMES) + "".join(f"{title:>20}" for title in titles)]
+        for name in names:
+            cells = [_number(column.median(name)) for column in self.columns]
+            cells += [_goal(found.get(name)) for found in goals.values() if found]
+            lines.append(name.ljust(NAMES) + "".join(f"{cell:>20}" for cell in cells))
         lines += ["", "Ceilings in the same run"]
-        lines += [f"  {name:<52}{_number(self.ceiling(name)):>12}" for name in self.ceilings]
+        lines += [f"{name:<{NAMES}}{_number(self.ceiling(name)):>20}" for name in self.ceilings]
         lines += ["", "Targets"] + [_judged(target) for target in self.targets()]
         return "\n".join([*lines, *(f"FAILED  {text}" for text in self.failures)])
 
 
-def _table(corner: str, titles: list[str], names: list[str], value: Callable[[str, int], float | None]) -> list[str]:
-    lines = [corner.ljust(38) + "".join(f"{title:>22}" for title in titles)]
-    for name in names:
-        lines.append(name.ljust(38) + "".join(f"{_number(value(name, at)):>22}" for at in range(len(titles))))
-    return lines
+def best_ratio(host: float, workers: float, client: float, processes: int, cores: int) -> float:
+    """How many times one worker's throughput that many workers can reach at best, from each part's CPU per unit.
+
+    One host process does its part on one core, and all of them share the machine's.
+    """
+    one = min(1 / max(host, workers), cores / (host + workers + client))
+    return min(1 / host, processes / workers, cores / (host + workers + client)) / one
+
+
+def _goal(target: Target | None) -> str:
+    return "–" if target is None else f"{'≤' if target.at_most else '≥'} {_number(target.limit)}"
 
 
 def _number(value: float | None) -> str:

@@ -88,6 +88,21 @@ class Measured:
                 return
             await self.ended(found[0]["instanceId"])
 
+    def cpu(self) -> tuple[float, float]:
+        """Seconds of CPU that the host and its workers have taken; zeros where /proc does not exist."""
+        host, workers = 0.0, 0.0
+        for path in Path("/proc").glob("[0-9]*/stat"):
+            try:
+                parts = path.read_text().rpartition(")")[2].split()
+            except OSError:  # it has just ended
+                continue
+            seconds = (int(parts[11]) + int(parts[12])) / os.sysconf("SC_CLK_TCK")
+            if int(path.parent.name) == self.process.pid:
+                host = seconds
+            elif int(parts[1]) == self.process.pid:
+                workers += seconds
+        return host, workers
+
     def memory(self) -> float:
         """Megabytes that the host and its workers hold (resident set); 0 where `ps` does not exist."""
         try:

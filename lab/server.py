@@ -8,7 +8,7 @@ import logging
 from dataclasses import replace
 from typing import Any
 
-from aiohttp import web
+from aiohttp import HttpVersion10, HttpVersion11, web
 from multidict import CIMultiDict
 
 from lab.client_binding import HOOK, LinkMaker
@@ -26,6 +26,7 @@ from taskhub.clock import Clock
 RPC = "/durabletask"  # the SDK's way in: the same API, without keys, from this machine only
 MAX_BODY = 210 * 1024 * 1024  # the Functions host's limit
 LOOPBACK = ("127.0.0.1", "::1")
+VERSIONS = (HttpVersion10, HttpVersion11)
 GRACE_SECONDS = 5.0
 HOME = b"<!DOCTYPE html><title>Functions</title><p>Your function app is up and running, on this machine.</p>"
 
@@ -118,6 +119,8 @@ class Server:
         return name.lower() in known or name.lower() in settings or f"azurewebjobs{name.lower()}" in settings
 
     async def _handle(self, request: web.BaseRequest) -> web.StreamResponse:
+        if isinstance(request, _OtherVersion):
+            return web.Response(status=400)
         cors = self._settings.cors
         if cors.is_preflight(request.method, request.headers):
             return _as_web(HttpResponse(204, cors.headers(request.method, request.headers), b""))
@@ -188,4 +191,11 @@ def _request_of_any_size(
     message: Any, payload: Any, protocol: Any, writer: Any, task: asyncio.Task[None]
 ) -> web.BaseRequest:
     loop = asyncio.get_running_loop()
-    return web.BaseRequest(message, payload, protocol, writer, task, loop, client_max_size=MAX_BODY)
+    kind = web.BaseRequest
+    if message.version not in VERSIONS:  # the answer speaks 1.1, as Kestrel's
+        kind, message = _OtherVersion, message._replace(version=HttpVersion11, should_close=True)
+    return kind(message, payload, protocol, writer, task, loop, client_max_size=MAX_BODY)
+
+
+class _OtherVersion(web.BaseRequest):
+    """A request of an HTTP version that is not served."""

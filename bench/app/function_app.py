@@ -4,6 +4,7 @@ import azure.durable_functions as df
 import azure.functions as func
 
 app = df.DFApp(http_auth_level=func.AuthLevel.ANONYMOUS)
+ROUNDS = 100_000  # of a CPU-bound activity: some milliseconds
 CITIES = ("Tokyo", "Seattle", "Cairo", "London", "Mumbai")
 
 
@@ -61,3 +62,18 @@ def wait(context):
 @app.activity_trigger(input_name="city")
 def hello(city: str) -> str:
     return f"Hello {city}!"
+
+
+@app.orchestration_trigger(context_name="context")
+def fan_out_work(context):
+    """As many CPU-bound activities as the input says, all at once."""
+    results = yield context.task_all([context.call_activity("work", ROUNDS) for _ in range(context.get_input())])
+    return len(results)
+
+
+@app.activity_trigger(input_name="rounds")
+def work(rounds: int) -> int:
+    total = 0
+    for number in range(rounds):
+        total += number * number % 7
+    return total

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import platform
 import secrets
 import subprocess
 import sys
@@ -140,7 +141,7 @@ class ProcessWorker:
 async def _listen(accept: Callable[[], FrameProtocol]) -> tuple[asyncio.Server, str]:
     """Where the processes connect to: a port, or on Linux a name without a file, which takes half of a port's time."""
     loop = asyncio.get_running_loop()
-    if sys.platform == "linux":
+    if platform.system() == "Linux":
         name = f"functions-{secrets.token_hex(16)}"
         return await loop.create_unix_server(accept, "\0" + name), "@" + name
     server = await loop.create_server(accept, "127.0.0.1", 0)

@@ -18,3 +18,8 @@ def test_a_chain_of_five_cities_has_six_episodes_the_last_of_which_ends_it() -> 
     assert [answer["isDone"] for answer in answers] == [False] * 5 + [True]
     assert [len(answer["actions"][0]) for answer in answers] == [1, 2, 3, 4, 5, 5]
     assert answers[-1]["output"][0] == "Hello Tokyo!"
+
+
+def test_the_cpu_bound_activity_is_measured_as_the_plain_function_it_is() -> None:
+    assert replay.registered("work")(10) == sum(number * number % 7 for number in range(10))
+    assert replay.work(0.01) > 0

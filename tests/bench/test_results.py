@@ -4,7 +4,23 @@ from __future__ import annotations
 
 import pytest
 
-from bench.results import CHAINS, OVER_ONE, OVER_SDK, PUTS, UPSERTS, Column, Results
+from bench.results import (
+    BEST,
+    CHAINS,
+    CPU,
+    OVER_ONE,
+    OVER_SDK,
+    PUTS,
+    SDK,
+    UPSERTS,
+    WORK,
+    WORK_ALONE,
+    WORK_OVER_ALONE,
+    WORK_OVER_ONE,
+    Column,
+    Results,
+    best_ratio,
+)
 
 
 def results_of(*columns: Column) -> Results:
@@ -15,7 +31,7 @@ def test_a_ratio_is_taken_of_figures_of_the_same_round() -> None:
     one, two = Column("file", 1), Column("file", 2)
     results = results_of(one, two)
     for chains, chains_of_two, alone in ((50.0, 90.0, 100.0), (10.0, 15.0, 20.0), (60.0, 96.0, 100.0)):
-        results.compare([one, two], {1: chains, 2: chains_of_two}, alone)
+        results.compare([one, two], CHAINS, {1: chains, 2: chains_of_two}, {SDK: alone})
     assert one.measured[OVER_SDK] == [0.5, 0.5, 0.6]
     assert one.median(OVER_SDK) == 0.5
     assert two.measured[OVER_ONE] == [1.8, 1.5, 1.6]
@@ -24,7 +40,7 @@ def test_a_ratio_is_taken_of_figures_of_the_same_round() -> None:
 def test_a_part_that_failed_gives_no_ratio_and_is_told() -> None:
     one, two = Column("file", 1), Column("file", 2, failures=["chain: the host did not start"])
     results = results_of(one, two)
-    results.compare([one, two], {1: 50.0, 2: 0.0}, 100.0)
+    results.compare([one, two], CHAINS, {1: 50.0, 2: 0.0}, {SDK: 100.0})
     assert OVER_SDK not in two.measured and OVER_ONE not in two.measured
     assert results.failures == ["file, 2 workers: chain: the host did not start"]
     assert "FAILED  file, 2 workers" in results.drawn()
@@ -72,3 +88,35 @@ def test_programs_get_every_single_value() -> None:
     told = results_of(column).as_json()
     assert told["figures"]["file, 1 worker"][CHAINS] == 45.0
     assert told["all_values"]["file, 1 worker"][CHAINS] == [40.0, 50.0]
+
+
+def test_what_two_workers_can_reach_is_arithmetic() -> None:
+    assert best_ratio(8.0, 6.0, 0.0, processes=2, cores=2) == pytest.approx(1.0)  # the host is the ceiling
+    assert best_ratio(1.0, 9.0, 0.0, processes=2, cores=2) == pytest.approx(2 * 9 / (1 + 9))  # the workers' core was
+    assert best_ratio(1.0, 9.0, 0.0, processes=2, cores=8) == pytest.approx(2.0)
+    assert best_ratio(6.0, 8.0, 2.0, processes=2, cores=2) == pytest.approx(1.0)  # both cores are busy already
+
+
+def test_two_workers_chains_stand_beside_what_they_can_reach() -> None:
+    one, two = Column("file", 1), Column("file", 2)
+    one.add(dict(zip(CPU, (8.0, 6.0, 0.5), strict=True)))
+    results_of(one, two).compare([one, two], CHAINS, {1: 100.0, 2: 105.0}, {SDK: 200.0})
+    assert two.median(BEST) is not None and BEST not in one.measured
+
+
+def test_cpu_bound_work_is_compared_with_one_process_and_one_worker() -> None:
+    one, two = Column("file", 1), Column("file", 2)
+    results = results_of(one, two)
+    results.compare([one, two], WORK, {1: 90.0, 2: 162.0}, {SDK: 1.0, WORK_ALONE: 100.0})
+    assert one.median(WORK_OVER_ALONE) == 0.9
+    assert two.median(WORK_OVER_ONE) == pytest.approx(1.8)
+    [target] = [target for target in results.targets() if target.name == WORK_OVER_ONE]
+    assert (target.limit, target.met) == (1.6, True)
+
+
+def test_the_table_shows_each_target_beside_its_figure() -> None:
+    column = Column("file", 1)
+    column.add({"external events/s": 450.0, "starts/s at the webhook": 900.0})
+    lines = {line[:40].strip(): line[40:].split() for line in results_of(column).drawn().splitlines()}
+    assert lines["external events/s"] == ["450", "≥", "500"]
+    assert lines["starts/s at the webhook"] == ["900", "–"]

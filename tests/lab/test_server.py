@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import io
 import json
+import re
 import socket
 from collections.abc import AsyncIterator
 from dataclasses import replace
@@ -264,6 +265,16 @@ async def test_an_answer_that_cannot_be_sent_harms_nobody(
     worker.answer = answer
     async for call in serve(worker, session):
         assert (await call("GET /api/text"))[0] == status
+
+
+@pytest.mark.parametrize("version", [b"", b" HTTP/2.0", b" HTTP/1.9", b" HTTP/0.9"])
+async def test_other_versions_of_http_are_refused_in_1_1(call: Caller, version: bytes) -> None:
+    reader, writer = await asyncio.open_connection("127.0.0.1", call.server.port)
+    writer.write(b"GET /api/text" + version + b"\r\nHost: h\r\n\r\n")
+    answer = await asyncio.wait_for(reader.readline(), 5)
+    writer.close()
+    await writer.wait_closed()
+    assert re.match(rb"HTTP/1\.[01] 400 ", answer)
 
 
 @pytest.mark.parametrize(
