@@ -5,12 +5,13 @@ from __future__ import annotations
 import sqlite3
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from recovery import plans, rules
 from recovery.facts import Facts
-from recovery.observed import Message
+from recovery.observed import Instance, Message
 from recovery.plans import Plan
 from recovery.proofs import settled
 from recovery.repair_steps import Delete
@@ -19,10 +20,11 @@ from recovery.rules import Verdict
 from recovery.shelf import Shelf
 from recovery.snapshot import Snapshot, Way, live_leases
 from taskhub import messages as m
-from taskhub.errors import NotFound
+from taskhub.errors import NotFound, Undecodable
 from taskhub.hub import HubSettings, TaskHub
 
 MAX_ROUNDS = 5
+UNREADABLE = (ValueError, TypeError, LookupError, AttributeError, OverflowError, Undecodable)
 Replay = Callable[[Facts], Any]
 Progress = Callable[[int], None]
 EventsLost = Callable[[Facts], tuple[str, ...]]
@@ -85,8 +87,8 @@ class Examination:
         findings = "; ".join(f"{finding.name}: {finding.because}" for finding in verdict.findings)
         self._lines.execute(
             "INSERT INTO line VALUES (?, ?, ?, ?, ?, ?, ?)",
-            (verdict.instance_id, verdict.kind, verdict.outcome, verdict.rule, verdict.because, findings,
-             verdict.needs_repair),
+            (_text(verdict.instance_id), verdict.kind, verdict.outcome, verdict.rule, _text(verdict.because),
+             _text(findings), verdict.needs_repair),
         )  # fmt: skip
 
     def add_finished(self) -> None:
@@ -103,6 +105,11 @@ class Examination:
     def broken_ids(self) -> Iterator[str]:
         """The instances that need a repair."""
         yield from (row[0] for row in self._lines.execute("SELECT id FROM line WHERE repair ORDER BY id"))
+
+
+def _text(text: str) -> str:
+    """As it can be written down: JSON may hold halves of characters."""
+    return text.encode("utf-8", "replace").decode()
 
 
 @dataclass
@@ -155,12 +162,21 @@ class Doctor:
                 yield await self._judge(snapshot, glance.instance_id)
 
     async def _judge(self, snapshot: Snapshot, instance_id: str) -> Verdict:
-        facts = await snapshot.facts(instance_id, self.replay, self.events_lost)
-        return settled(rules.judge(facts), self.replay)
+        try:
+            facts = await snapshot.facts(instance_id, self.replay, self.events_lost)
+            return settled(rules.judge(facts), self.replay)
+        except UNREADABLE as error:
+            return rules.judge(Facts(await _unreadable(snapshot, instance_id, error)))
 
     def plan(self, verdict: Verdict, found: Examination) -> Plan:
         """The plan for one verdict of an examination."""
-        return plans.make_plan(verdict, verdict.instance_id in found.waiting_parents, self.replies)
+        try:
+            plan = plans.make_plan(verdict, verdict.instance_id in found.waiting_parents, self.replies)
+            # Whatever follows from a history that cannot be read whole may be wrong.
+            return replace(plan, steps=()) if verdict.facts.instance.problems else plan
+        except UNREADABLE as error:
+            why = f"what is stored of it makes no sense: {str(error)[:200]}"
+            return Plan(verdict.instance_id, verdict.rule, (), unresolved=why)
 
     async def plans(self, found: Examination) -> AsyncIterator[tuple[Verdict, Plan]]:
         """A plan for every instance that needs one, each read again."""
@@ -204,9 +220,16 @@ class Doctor:
         await reset_app_lease(self.hub)
 
 
-def _removal(message: Message) -> tuple[Plan, Verdict]:
-    from recovery.observed import Instance
+async def _unreadable(snapshot: Snapshot, instance_id: str, error: Exception) -> Instance:
+    """Why an instance cannot be read: one that makes no sense must not hide the others."""
+    why = f"what is stored of it makes no sense: {type(error).__name__}: {str(error)[:200]}"
+    with suppress(*UNREADABLE):
+        found = await snapshot.instance(instance_id)
+        return Instance(instance_id, problems=found.problems or (why,))
+    return Instance(instance_id, problems=(why,))
 
+
+def _removal(message: Message) -> tuple[Plan, Verdict]:
     facts = Facts(Instance("", messages=(message,)))
     verdict = Verdict(facts, "orphan", "error-loop", "unreadable-message", message.problem)
     return Plan("", "unreadable-message", (Delete(message),)), verdict

@@ -24,10 +24,11 @@ from typing import cast
 
 from recovery.doctor import Progress, add_account, open_existing
 from recovery.errors import HubIsLive, RecoveryError
+from recovery.examination import UNREADABLE
 from recovery.facts import Facts
 from recovery.journal import DEFAULT_HUB, Entry, Journal, JournalOfAnotherHub, Kind, OnRecord
 from recovery.matching import SKEW, Outcome, State, begun, has_ended, match_events, match_signal
-from recovery.observed import Message
+from recovery.observed import Instance, Message
 from recovery.plans import LOST
 from recovery.proofs import row_from_start
 from recovery.records import RecordsUnreachable, open_place, open_records
@@ -133,7 +134,7 @@ class Reconciler:
                 old = self.hub.settings
                 self.hub.settings = HubSettings(old.name, old.partition_count, snapshot.encoding, old.store_inputs)
             async for found in self._on_record():
-                facts = await asyncio.gather(*(snapshot.alone(one.instance_id) for one in found))
+                facts = await asyncio.gather(*(_known(snapshot, one.instance_id) for one in found))
                 for one, known in zip(found, facts, strict=True):
                     await self._instance(one, known, result, apply)
                 self.progress(sum(result.counts.values()))
@@ -153,7 +154,12 @@ class Reconciler:
     async def _instance(self, found: OnRecord, facts: Facts, result: Reconciliation, apply: bool) -> None:
         for why in found.unreadable:
             result.add(Line(found.instance_id, "", "unreadable record", "", "unreadable", why))
-        async for outcome in self._outcomes(found.entries, facts):
+        if facts.instance.problems:
+            why = f"the hub's rows cannot be compared: {facts.instance.problems[0]}"
+            for entry in found.entries:
+                result.add(_line(Outcome(entry, "uncertain", why)))
+            return
+        for outcome in self._outcomes(found.entries, facts):
             if apply:
                 await self._do(outcome)
             result.add(_line(outcome))
@@ -175,7 +181,7 @@ class Reconciler:
         if apply and entry.moment < self.hub.clock.now() - KEEP_WITHDRAWN:
             await asyncio.to_thread(self.journal.forget, entry)
 
-    async def _outcomes(self, entries: list[Entry], facts: Facts) -> AsyncIterator[Outcome]:
+    def _outcomes(self, entries: list[Entry], facts: Facts) -> Iterator[Outcome]:
         starts = [entry for entry in entries if entry.kind == "start"]
         begins = None
         for entry in starts:
@@ -251,6 +257,16 @@ class Reconciler:
             )
         except Conflict:
             pass  # somebody was faster: it is there now, and this start is dropped as a second one
+
+
+async def _known(snapshot: Snapshot, instance_id: str) -> Facts:
+    """An instance as the hub holds it; one that cannot be read is known by its problem alone."""
+    try:
+        facts = await snapshot.alone(instance_id)
+        begun(facts), has_ended(facts)
+        return facts
+    except UNREADABLE as error:
+        return Facts(Instance(instance_id, problems=(f"{type(error).__name__}: {str(error)[:200]}",)))
 
 
 def _line(outcome: Outcome) -> Line:

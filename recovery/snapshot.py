@@ -16,13 +16,14 @@ from collections import Counter
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta, timezone
+from datetime import datetime, timedelta
 from typing import Any, Literal
 from urllib.parse import unquote
 
 from recovery.errors import HubNotFound, HubNotReadable
 from recovery.facts import Facts
 from recovery.observed import EPOCH, Instance, Message
+from recovery.readers import Ahead, direct_reader, problems
 from taskhub import messages as m
 from taskhub.accounts import MAX_GET, Account, Entity, Query, QueueMessage, Row, Where
 from taskhub.clock import Clock
@@ -32,7 +33,6 @@ from taskhub.layout import MAX_PARTITIONS, SENTINEL, HubNames, escape_key, unesc
 
 HIDE = timedelta(minutes=5)  # how long a real account's messages stay with the sweep, at most
 RELEASED_AT_ONCE = 16
-PAGE = 500
 MAX_FAMILY_DEPTH = 20
 Way = Literal["everything", "peek"]
 
@@ -164,7 +164,7 @@ class Snapshot:
     async def _sweep(self, queue: str, way: Way) -> None:
         """Notes the messages of a queue, some at a time: only the temporary file holds them all."""
         queues = self.hub.account.queues
-        directly = _direct_reader(self.hub.account, queue)
+        directly = direct_reader(self.hub.account, queue)
         if directly is not None:
             async for found in directly:
                 await self._note_all(queue, found)
@@ -215,9 +215,12 @@ class Snapshot:
             if blob:
                 data = m.from_json(await self.hub.large.read(blob))
             task = m.parse_envelope(data)
+            f"{task.instance_id}{task.sender_instance}".encode()  # JSON may hold halves of characters
             payload = json.dumps(data)
         except NotFound:
             problem = f"its blob {blob} is missing"
+        except UnicodeEncodeError:
+            task, problem = None, "it names an instance that is no text"
         except Undecodable as error:
             problem = str(error)
         instance = task.instance_id if task else unescape_key(blob.split("/")[0]) if blob else ""
@@ -257,9 +260,9 @@ class Snapshot:
 
     async def glances(self) -> AsyncIterator[Glance]:
         """Every instance that has a row, a history or a message, in the order of the tables' keys."""
-        rows = _Ahead(self._rows())
-        histories = _Ahead(self._histories())
-        queued = _Ahead(self._queued())
+        rows = Ahead(self._rows())
+        histories = Ahead(self._histories())
+        queued = Ahead(self._queued())
         for ahead in (rows, histories, queued):
             await ahead.next()
         while keys := [ahead.key for ahead in (rows, histories, queued) if ahead.key is not None]:
@@ -313,7 +316,7 @@ class Snapshot:
         stored = await self._resolved(row.entity, missing) if row else None
         return Instance(
             instance_id, stored, tuple(rows), sentinel, self.messages_of(instance_id),
-            tuple(missing), tuple(_problems(rows)), self.sent_by(instance_id),
+            tuple(missing), tuple(problems(rows)), self.sent_by(instance_id),
         )  # fmt: skip
 
     async def _restored(self, row: Row, missing: list[str]) -> Entity:
@@ -397,57 +400,3 @@ def _is_tidy(row: Any, history: Any) -> bool:
     status, row_execution, has_address = row
     execution, end = history
     return not has_address and execution == row_execution and end == (execution, status)
-
-
-def _problems(rows: list[Entity]) -> Iterator[str]:
-    for row in rows:
-        if row.get("EventType") not in m.EVENT_NUMBERS or not isinstance(row.get("_Timestamp"), datetime):
-            yield f"history row {row.get('RowKey')} cannot be read (EventType {row.get('EventType')!r})"
-
-
-class _Ahead:
-    """The next entry of a sorted stream."""
-
-    def __init__(self, stream: AsyncIterator[tuple[str, Any]]) -> None:
-        self._stream = stream
-        self.key: str | None = None
-        self._value: Any = None
-
-    async def next(self) -> None:
-        try:
-            self.key, self._value = await self._stream.__anext__()
-        except StopAsyncIteration:
-            self.key, self._value = None, None
-
-    async def take(self, key: str) -> Any:
-        if self.key != key:
-            return None
-        value = self._value
-        await self.next()
-        return value
-
-
-def _direct_reader(account: Account, queue: str) -> AsyncIterator[list[QueueMessage]] | None:
-    """A queue whole, invisible messages too, some at a time, where the account can be read so: an embedded one."""
-    engine = getattr(account, "engine", None)
-    return None if engine is None else _pages(engine, queue)
-
-
-async def _pages(engine: Any, queue: str) -> AsyncIterator[list[QueueMessage]]:
-    columns = "seq, id, receipt, dequeued, inserted, visible, text"
-    condition = "WHERE queue = ? AND seq > ? ORDER BY seq LIMIT ?"
-    last = -1
-
-    def read() -> Any:
-        return engine.db.execute(f"SELECT {columns} FROM messages {condition}", (queue, last, PAGE)).fetchall()
-
-    while found := await engine.read(read):
-        last = found[-1][0]
-        yield [
-            QueueMessage(id_, text, f"{seq}.{receipt}", dequeued, _moment(inserted), _moment(visible))
-            for seq, id_, receipt, dequeued, inserted, visible, text in found
-        ]
-
-
-def _moment(micros: int) -> datetime:
-    return datetime(1970, 1, 1, tzinfo=timezone.utc) + timedelta(microseconds=micros)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 import subprocess
 import sys
@@ -22,7 +23,9 @@ from recovery.replay import load_app
 from recovery.snapshot import Snapshot, find_hub, live_leases
 from taskhub.accounts import Write, open_account
 from taskhub.clock import ManualClock
+from taskhub.errors import AccountUnreachable
 from taskhub.hub import HubSettings, TaskHub
+from taskhub.messages import to_text
 from tests.recovery import cuts, standby
 from tests.taskhub.accounts import conftest as helpers
 
@@ -78,7 +81,7 @@ async def test_invisible_messages_of_an_embedded_account_are_read_too():
 
 
 async def test_a_sweep_by_receiving_gives_every_message_back_and_counts_what_it_could_not_see(monkeypatch):
-    monkeypatch.setattr("recovery.snapshot._direct_reader", lambda account, queue: None)
+    monkeypatch.setattr("recovery.snapshot.direct_reader", lambda account, queue: None)
     async with empty_hub() as hub:
         for name in ("c9L", "pendrow"):
             await cuts.pour(next(cut for cut in cuts.cuts() if cut.name == name), hub)
@@ -98,7 +101,7 @@ BEFORE_THE_TIMERS = datetime(2026, 11, 21, 9, 45, tzinfo=timezone.utc)
 
 async def received(monkeypatch, hub, *names):
     """The rule for each instance, when messages can be seen only by receiving them."""
-    monkeypatch.setattr("recovery.snapshot._direct_reader", lambda account, queue: None)
+    monkeypatch.setattr("recovery.snapshot.direct_reader", lambda account, queue: None)
     for name in names:
         await cuts.pour(next(cut for cut in cuts.cuts() if cut.name == name), hub)
     found = await Doctor(hub).examine()
@@ -128,7 +131,7 @@ async def test_timers_that_the_count_does_not_cover_are_sent_again_once(monkeypa
 
 
 async def test_a_look_at_a_live_hub_takes_no_message(monkeypatch):
-    monkeypatch.setattr("recovery.snapshot._direct_reader", lambda account, queue: None)
+    monkeypatch.setattr("recovery.snapshot.direct_reader", lambda account, queue: None)
     async with empty_hub() as hub:
         await cuts.pour(next(cut for cut in cuts.cuts() if cut.name == "c9L"), hub)
         snapshot = await Snapshot.take(hub, "peek")
@@ -258,3 +261,67 @@ def test_a_journal_that_does_not_answer_is_noticed_within_seconds_and_named():
     with pytest.raises(RecordsUnreachable, match="the journal in devstoreaccount1 .* does not answer"):
         open_place(helpers.connection_string(port)).put("x", b"")
     assert time.monotonic() - begin < 15
+
+
+@pytest.mark.parametrize(
+    ("column", "value"),
+    [
+        ("RowKey", "no number"), ("EventId", "four"), ("_Timestamp", "yesterday"), ("EventType", 5),
+        ("FireAt", "soon"), ("TimerId", 2.5),
+    ],
+)  # fmt: skip
+async def test_whatever_a_history_row_holds_the_instance_is_named_counted_and_left_and_the_others_are_repaired(
+    column, value
+):
+    async with empty_hub() as hub:
+        for name in ("losttimer", "c16L"):
+            await cuts.pour(next(cut for cut in cuts.cuts() if cut.name == name), hub)
+        rows = [row.entity async for row in hub.account.tables.rows(hub.names.history)]
+        timer = next(x for x in rows if x["PartitionKey"] == "losttimer" and x["EventType"] == "TimerCreated")
+        await hub.account.tables.write(hub.names.history, Write("upsert", {**timer, column: value}))
+        doctor = Doctor(hub)
+        repaired = await doctor.repair(await doctor.examine())
+        assert list(repaired.left) == ["losttimer"] and "a row that cannot be read" in repaired.left["losttimer"]
+        assert {plan.instance_id for plan in repaired.plans} == {"c16L"}
+        assert repaired.second_look.instances == 2
+
+
+async def test_an_instance_of_which_nothing_makes_sense_is_named_and_the_others_are_judged():
+    def replay(facts):
+        raise ValueError("no sense") if facts.id == "losttimer" else LookupError("unknown")
+
+    async with empty_hub() as hub:
+        for name in ("losttimer", "c17E"):
+            await cuts.pour(next(cut for cut in cuts.cuts() if cut.name == name), hub)
+        found = await Doctor(hub, replay).examine()
+        (line,) = [line for line in found.lines() if line.instance_id == "losttimer"]
+        assert line.rule == "unreadable-row" and "ValueError: no sense" in line.because
+        assert found.instances == 2
+
+
+async def test_a_message_that_names_no_text_as_its_instance_is_named_and_taken_away():
+    async with empty_hub() as hub:
+        cut = next(cut for cut in cuts.cuts() if cut.name == "c16E")
+        await cuts.pour(cut, hub)
+        envelope = json.dumps(cut.queued[0][2]).replace('"c16E"', '"\\ud800"')
+        await hub.account.queues.put(cuts.CONTROL, to_text(envelope.encode(), "text"))
+        found = await Doctor(hub).examine()
+        assert [message.problem for message in found.unaddressed] == ["it names an instance that is no text"]
+        assert (await Doctor(hub).repair(found)).is_clean
+
+
+async def test_what_a_sweep_has_taken_is_given_back_when_the_account_fails_on_the_way(monkeypatch):
+    monkeypatch.setattr("recovery.snapshot.direct_reader", lambda account, queue: None)
+    async with empty_hub() as hub:
+        await cuts.pour(next(cut for cut in cuts.cuts() if cut.name == "c9L"), hub)
+        get = hub.account.queues.get
+
+        async def failing(queue, count, visibility):
+            if queue == cuts.WORK:
+                raise AccountUnreachable("gone")
+            return await get(queue, count, visibility)
+
+        monkeypatch.setattr(hub.account.queues, "get", failing)
+        with pytest.raises(AccountUnreachable):
+            await Snapshot.take(hub)
+        assert len(await hub.account.queues.peek(cuts.CONTROL)) == 1
