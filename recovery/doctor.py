@@ -8,6 +8,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import json
+import logging
 import os
 import sys
 from collections.abc import Sequence
@@ -30,6 +31,7 @@ PROGRESS_STEP = 500
 def main(command: str, arguments: Sequence[str]) -> int:
     """Runs the command."""
     options = parser(command).parse_args(arguments)
+    quiet()
     try:
         return asyncio.run(run(options))
     except (RecoveryError, TaskHubError, OSError) as error:
@@ -38,6 +40,12 @@ def main(command: str, arguments: Sequence[str]) -> int:
     except KeyboardInterrupt:
         print(f"{command}: interrupted. What was done stays; run it again to go on.", file=sys.stderr)
         return 130
+
+
+def quiet() -> None:
+    """What the libraries log on the way to an error is in the error's own words."""
+    for name in ("azure", "recovery.journal"):
+        logging.getLogger(name).setLevel(logging.CRITICAL)
 
 
 def parser(command: str) -> argparse.ArgumentParser:
@@ -84,13 +92,28 @@ async def open_existing(specification: str, clock: Clock | None = None) -> Accou
     )
     if specification.strip() and looks_like_file and not Path(specification).exists():
         raise AccountNotUsable(f"There is no storage account's file {specification}.")
+    if specification.strip() and looks_like_file and Path(specification).stat().st_size == 0:
+        raise AccountNotUsable(f"{specification} is empty; it is not a storage account's file.")
     return await open_account(specification, clock)
+
+
+def check_page(page: Path | None) -> None:
+    """RecoveryError: the page that the report goes to cannot be written; known before anything else is done."""
+    if page is None:
+        return
+    try:
+        page.parent.mkdir(parents=True, exist_ok=True)
+        page.open("a").close()
+    except OSError as error:
+        why = f"The page {page} cannot be written: {error.strerror}. Name another with --html."
+        raise RecoveryError(why) from error
 
 
 async def run(options: argparse.Namespace, clock: Clock | None = None) -> int:
     """Examines, and repairs when asked to. RecoveryError, TaskHubError: the text says what is wrong."""
     app = load_app(options.app) if options.app else None
     replies = _replies(options.reply)
+    check_page(options.html)
     account = await open_existing(options.storage, clock)
     try:
         hub = await find_hub(account, options.hub, clock)
@@ -132,7 +155,6 @@ async def _plan(doctor: Doctor, found: Examination, report: Report) -> None:
 
 def _print(options: argparse.Namespace, report: Report) -> None:
     if options.html:
-        options.html.parent.mkdir(parents=True, exist_ok=True)
         options.html.write_text(doctor_report.html(report), encoding="utf-8")
     if options.json:
         for piece in json_report.pieces(*doctor_report.as_json(report)):

@@ -75,6 +75,10 @@ def _shown(report: Report) -> Iterator[Line]:
 
 def _notes(found: Examination) -> Iterator[str]:
     yield from (f"somebody works on this hub: {lease}" for lease in found.leases[:3])
+    yield from (
+        f"the hub holds nothing of {name}: no row, no history, no message; reconcile tells whether it was accepted"
+        for name in found.unknown
+    )
     for queue, count in found.unseen.items():
         yield f"{count} messages of {queue} are invisible; what may hang on them is left undecided"
     for message in found.unaddressed[:5]:

@@ -56,6 +56,7 @@ class Examination:
     leases: list[str] = field(default_factory=list)
     waiting_parents: set[str] = field(default_factory=set)  # children that a parent's plan starts again
     encoding: m.Encoding = "base64"
+    unknown: list[str] = field(default_factory=list)  # instances that were asked for and of which nothing is there
 
     def __post_init__(self) -> None:
         self._lines = sqlite3.connect("")
@@ -72,7 +73,7 @@ class Examination:
 
     @property
     def is_clean(self) -> bool:
-        return self.broken == 0 and not self.unaddressed
+        return self.broken == 0 and not self.unaddressed and not self.unknown
 
     def add(self, verdict: Verdict) -> None:
         """Counts a verdict, and keeps it unless the instance is simply finished."""
@@ -150,7 +151,11 @@ class Doctor:
     async def _verdicts(self, snapshot: Snapshot, found: Examination) -> AsyncIterator[Verdict]:
         if self.only:
             for instance_id in self.only:
-                yield await self._judge(snapshot, instance_id)
+                verdict = await self._judge(snapshot, instance_id)
+                if verdict.rule == "orphan-messages" and not verdict.facts.instance.messages:
+                    found.unknown.append(instance_id)
+                else:
+                    yield verdict
             return
         number = 0
         async for glance in snapshot.glances():

@@ -22,7 +22,7 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import cast
 
-from recovery.doctor import Progress, add_account, open_existing
+from recovery.doctor import Progress, add_account, check_page, open_existing, quiet
 from recovery.errors import HubIsLive, RecoveryError
 from recovery.examination import UNREADABLE
 from recovery.facts import Facts
@@ -275,6 +275,7 @@ def _line(outcome: Outcome) -> Line:
 
 
 def main(command: str, arguments: Sequence[str]) -> int:
+    quiet()
     """Runs the command; 0 nothing is missing (any more), 1 something is, 2 journal or hub cannot be read."""
     options = parser(command).parse_args(arguments)
     try:
@@ -307,6 +308,7 @@ def parser(command: str) -> argparse.ArgumentParser:
     return result
 
 
+    check_page(options.html)
 async def run(options: argparse.Namespace, clock: Clock | None = None) -> int:
     """Compares, and repairs when asked to."""
     records = open_place(options.journal) if options.journal else open_records()
@@ -334,7 +336,6 @@ def _print(options: argparse.Namespace, result: Reconciliation) -> None:
     from recovery import json_report, reconcile_report
 
     if options.html:
-        options.html.parent.mkdir(parents=True, exist_ok=True)
         options.html.write_text(reconcile_report.html(result), encoding="utf-8")
     if options.json:
         for piece in json_report.pieces(*reconcile_report.as_json(result)):

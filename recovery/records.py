@@ -230,7 +230,9 @@ class BlobRecords:
             return work()
         except AzureError as error:
             reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-            raise RecordsUnreachable(f"the journal in {self.description} does not answer: {reason}") from error
+            status = getattr(error, "status_code", None)
+            what = f"answers {status}" if status else "does not answer"
+            raise RecordsUnreachable(f"the journal in {self.description} {what}: {reason}") from error
 
 
 def _client(service: Any, description: str) -> BlobRecords:

@@ -59,13 +59,17 @@ async def find_hub(account: Account, name: str | None, clock: Clock | None = Non
     )
     found = [hub for hub in hubs if name is None or hub.lower() == name.lower()]
     if len(found) != 1:
-        there = ", ".join(hubs) or "none at all"
-        wanted = f"no task hub '{name}'" if name else ("more than one task hub" if hubs else "no task hub")
-        raise HubNotFound(
-            f"There is {wanted} in {account.description or account.name}; there is: {there}. Name it with --hub."
-        )
+        raise HubNotFound(_not_one_hub(account.description or account.name, name, hubs))
     hub = found[0]
     return TaskHub(account, HubSettings(hub, await _partition_count(account, hub)), clock)
+
+
+def _not_one_hub(account: str, name: str | None, hubs: list[str]) -> str:
+    if not hubs:
+        wanted = f"task hub '{name}'" if name else "task hub"
+        return f"There is no {wanted} in {account}, nor any other. Is it the right account?"
+    wanted = f"no task hub '{name}'" if name else "more than one task hub"
+    return f"There is {wanted} in {account}; there is: {', '.join(hubs)}. Name it with --hub."
 
 
 async def _partition_count(account: Account, hub: str) -> int:

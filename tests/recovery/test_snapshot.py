@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
-import subprocess
-import sys
 import time
 from contextlib import asynccontextmanager
 from datetime import datetime, timedelta, timezone
@@ -203,22 +200,6 @@ async def test_a_missing_blob_behind_a_history_is_an_error_loop_and_is_repaired(
         assert (line.outcome, line.rule) == ("error-loop", "blob-of-history-missing")
         repaired = await Doctor(hub).repair(found)
         assert "give --app" in repaired.left["losttimer"]  # gone back to before the result, whose input only code knows
-
-
-@pytest.fixture(scope="module")
-def azurite():
-    """A running Azurite of its own; its connection string."""
-    if shutil.which("node") is None or not (helpers.ROOT / "node_modules" / "azurite").exists():
-        pytest.skip("Azurite is not installed; `npm ci` installs it, and then the doctor is checked on it too")
-    port = helpers.free_ports()
-    command = [sys.executable, str(helpers.ROOT / "scripts" / "azurite"), "--in-memory", "--port", str(port)]
-    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    try:
-        helpers.wait_for(process, port)
-        yield helpers.connection_string(port)
-    finally:
-        process.terminate()
-        process.wait(10)
 
 
 async def test_a_hub_on_azurite_is_judged_by_receiving_and_repaired(azurite):
