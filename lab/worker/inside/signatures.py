@@ -46,6 +46,9 @@ def read_signature(function: Any) -> Signature:
     _check_names(name, parameters, bound)
     for parameter in parameters:
         _check_parameter(name, bound[parameter], annotations)
+    returned = next((binding for binding in bindings if binding["name"] == "$return"), None)
+    if returned is not None and "return" in annotations:
+        _check_return(name, returned["type"], annotations["return"])
     return Signature(
         name=name,
         call=call,
@@ -54,7 +57,7 @@ def read_signature(function: Any) -> Signature:
         wants_context=wants_context,
         trigger=bound[trigger_name],
         outputs={key: binding for key, binding in bound.items() if _is_out(binding)},
-        returned=next((binding for binding in bindings if binding["name"] == "$return"), None),
+        returned=returned,
         annotations=annotations,
     )
 
@@ -119,6 +122,16 @@ def _check_parameter(name: str, binding: dict[str, Any], annotations: dict[str, 
             "azure.functions.Out in Python",
         )
     _check_type(name, binding, out_of[0] if out_of else annotation, bool(out_of))
+
+
+def _check_return(name: str, kind: str, annotation: Any) -> None:
+    if _out_annotation(annotation):
+        raise _refuse(name, "return annotation should not be azure.functions.Out")
+    if not isinstance(annotation, type):
+        raise _refuse(name, f"has invalid non-type return annotation {annotation!r}")
+    converter = converter_of(kind)
+    if converter is not None and not converter.check_output_type_annotation(annotation):
+        raise _refuse(name, f'Python return annotation "{annotation.__name__}" does not match binding type "{kind}"')
 
 
 def _out_annotation(annotation: Any) -> list[Any]:

@@ -83,6 +83,25 @@ def test_a_context_name_other_than_context_is_refused_as_on_azure(tmp_path: Path
     assert "cannot load the f function" in text
 
 
+@pytest.mark.parametrize(
+    ("annotation", "words"),
+    [
+        ("int", 'Python return annotation "int" does not match binding type "http"'),
+        ("str | None", "has invalid non-type return annotation"),
+        ("func.Out[str]", "return annotation should not be azure.functions.Out"),
+    ],
+)
+def test_a_result_that_does_not_fit_its_binding_is_named(tmp_path: Path, annotation: str, words: str) -> None:
+    text = refusal(tmp_path, APP + f"@app.route(route='a')\ndef f(req: func.HttpRequest) -> {annotation}: ...\n")
+    assert text.startswith(f"cannot load the f function: {words}")
+
+
+@pytest.mark.parametrize("annotation", ["str", "func.HttpResponse", "'func.HttpResponse'"])
+def test_a_result_that_fits_its_binding_loads(tmp_path: Path, annotation: str) -> None:
+    app = APP + f"@app.route(route='a')\ndef f(req: func.HttpRequest) -> {annotation}: ...\n"
+    assert [one.name for one in LocalWorker(write_app(tmp_path, app)).functions] == ["f"]
+
+
 def test_an_annotation_that_does_not_fit_its_binding_is_named(tmp_path: Path) -> None:
     text = refusal(tmp_path, APP + "@app.route(route='a')\ndef f(req: int): ...\n")
     assert text == (

@@ -149,7 +149,7 @@ async def test_an_orchestrator_that_never_yields_is_ended_and_to_be_played_again
         await worker.close()
 
 
-ENDLESS = '''
+ENDLESS = """
 app = df.DFApp()
 
 @app.orchestration_trigger(context_name="context")
@@ -160,7 +160,7 @@ def endless(context):
 @app.activity_trigger(input_name="name")
 def hello(name: str) -> str:
     return f"Hello {name}!"
-'''
+"""
 
 
 async def test_closing_ends_the_processes_whatever_they_do(lines: Lines) -> None:
