@@ -6,6 +6,7 @@ python scripts/bench                        embedded accounts (a file and :memor
 python scripts/bench --quick                a first impression, in about a minute
 python scripts/bench --only chain,fan       some parts; --storage file --workers 1 narrows it further
 python scripts/bench --azurite              an Azurite of its own too, in memory
+python scripts/bench --journal              instead: what the journal costs a request, and inputs in histories
 python scripts/bench --json FILE            the figures for programs, beside the table
 """
 
@@ -57,6 +58,11 @@ class Storage:
 
 async def main() -> int:
     options = arguments()
+    if options.journal:
+        from bench import journal
+
+        print(await journal.report(options.quick))
+        return 0
     plan = Plan(options.only, options.workers, 1 if options.quick else 3, options.quick)
     results = Results()
     try:
@@ -85,6 +91,7 @@ def arguments() -> argparse.Namespace:
     add("--only", type=_parts, default=CHOICES, metavar="PARTS", help=f"some of {','.join(CHOICES)}")
     add("--storage", choices=STORAGES, action="append", help="one of the embedded accounts (both)")
     add("--azurite", action="store_true", help="measure on an Azurite too")
+    add("--journal", action="store_true", help="measure what it costs to be able to come back, instead")
     add("--workers", type=_numbers, default=[1, 2], metavar="N,N", help="numbers of worker processes (1,2)")
     add("--quick", action="store_true", help="less work, once")
     add("--json", type=Path, metavar="FILE", help="write the figures there")

@@ -10,7 +10,7 @@ import sys
 import tempfile
 import time
 import uuid
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -50,6 +50,10 @@ class Measured:
     async def start_by_function(self, name: str, instance_id: str) -> None:
         """Starts an instance by an HTTP function with a durable client, as apps do."""
         await self._expect(202, "POST", f"/api/start/{name}/{instance_id}")
+
+    async def start_by_app(self, name: str) -> None:
+        """Starts an instance by the starter of this project's app, journal and all."""
+        await self._expect(202, "POST", f"/api/orchestrators/{name}")
 
     async def raise_event(self, instance_id: str, data: Any = None) -> None:
         """Raises the event that the app's orchestrators wait for."""
@@ -114,12 +118,17 @@ class Measured:
 
 
 @asynccontextmanager
-async def host(storage: str, workers: int, hub: str) -> AsyncIterator[Measured]:
-    """A host of the measured app on a hub of its own, warm: it has run orchestrations in every worker."""
+async def host(
+    storage: str, workers: int, hub: str, app: Path = APP, given: Mapping[str, str] | None = None
+) -> AsyncIterator[Measured]:
+    """A host of the measured app on a hub of its own, warm: it has run orchestrations in every worker.
+
+    `given`: app settings beside those of the environment.
+    """
     port = free_port()
     with tempfile.TemporaryDirectory() as folder:
         log = Path(folder) / "host.log"
-        process = _begin(storage, workers, hub, port, log)
+        process = _begin([app, storage, workers], port, log, {HUB_NAME: hub, **(given or {})})
         connector = aiohttp.TCPConnector(limit=256)
         async with aiohttp.ClientSession(connector=connector) as session:
             measured = Measured(f"http://127.0.0.1:{port}", process, session, log)
@@ -135,12 +144,13 @@ async def host(storage: str, workers: int, hub: str) -> AsyncIterator[Measured]:
                 await asyncio.to_thread(_reap, process)
 
 
-def _begin(storage: str, workers: int, hub: str, port: int, log: Path) -> subprocess.Popen[bytes]:
-    command = [sys.executable, "-m", "lab", "host", "--app", str(APP), "--port", str(port), "--storage", storage]
+def _begin(what: Sequence[Any], port: int, log: Path, given: Mapping[str, str]) -> subprocess.Popen[bytes]:
+    app, storage, workers = map(str, what)
+    command = [sys.executable, "-m", "lab", "host", "--app", app, "--port", str(port), "--storage", storage]
     with log.open("wb") as output:
         return subprocess.Popen(
-            [*command, "--workers", str(workers)], cwd=ROOT, stdin=subprocess.DEVNULL, stdout=output,
-            stderr=subprocess.STDOUT, env={**os.environ, "PYTHONPATH": str(ROOT), HUB_NAME: hub},
+            [*command, "--workers", workers], cwd=ROOT, stdin=subprocess.DEVNULL, stdout=output,
+            stderr=subprocess.STDOUT, env={**os.environ, "PYTHONPATH": str(ROOT), **given},
         )  # fmt: skip
 
 

@@ -46,6 +46,14 @@ def fan_out(context):
 
 
 @app.orchestration_trigger(context_name="context")
+def five_letters(context):
+    """Five activities, one after the other, each with an input as long as the orchestration's says."""
+    for _ in range(5):
+        yield context.call_activity("read", "x" * context.get_input())
+    return 5
+
+
+@app.orchestration_trigger(context_name="context")
 def gather_events(context):
     """As many external events as the input says."""
     for _ in range(context.get_input()):
@@ -77,3 +85,8 @@ def work(rounds: int) -> int:
     for number in range(rounds):
         total += number * number % 7
     return total
+
+
+@app.activity_trigger(input_name="letter")
+def read(letter: str) -> int:
+    return len(letter)
