@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 
 from lab import report
-from lab.drills import DRILLS, Drill
+from lab.drills import DRILLS, Drill, split_brain_command
 from lab.drills.findings import Findings
 from lab.drills.recovering import with_recovery
 from lab.drills.run import run
@@ -26,6 +26,8 @@ SEEDS = 1_000_000
 
 def main(arguments: list[str]) -> int:
     """0: every accepted request has a verdict that agrees with the ground truth. 1: not so. 2: wrong arguments."""
+    if split_brain_command.FLAG in arguments:
+        return split_brain_command.main([one for one in arguments if one != split_brain_command.FLAG])
     given = _parser().parse_args(arguments)
     drill = next(one for one in DRILLS if one.planned == given.planned)
     drill = with_recovery(drill) if given.recover else drill
@@ -67,6 +69,7 @@ def _parser() -> argparse.ArgumentParser:
     add("--seed", type=int, help="repeat a drill: the same seed loses the same requests (drawn)")
     add("--planned", action="store_true", help="leave the region on purpose: everything is copied first")
     add("--recover", action="store_true", help="with doctor and journal: nothing may be lost or stuck in the end")
+    add("--split-brain", action="store_true", help="instead: both regions on one account; see --split-brain --help")
     add("--keep", action="store_true", help="leave North Europe running and say what to try")
     add("--step", action="store_true", help="explain each step and wait for Enter before it")
     add("--report", type=_folder, default=Path("."), metavar="DIR", help="where the report goes (this folder)")
