@@ -18,8 +18,9 @@ from recovery import doctor_report, json_report
 from recovery.doctor_report import Report
 from recovery.errors import HubIsLive, RecoveryError
 from recovery.examination import Doctor, Examination
+from recovery.hub_version import ensure_known_version
 from recovery.replay import App, load_app
-from recovery.snapshot import Way, find_hub, live_leases
+from recovery.snapshot import Way, count_instances, find_hub, live_leases
 from taskhub.accounts import Account, open_account
 from taskhub.clock import Clock
 from taskhub.errors import AccountNotUsable, TaskHubError
@@ -117,6 +118,7 @@ async def run(options: argparse.Namespace, clock: Clock | None = None) -> int:
     account = await open_existing(options.storage, clock)
     try:
         hub = await find_hub(account, options.hub, clock)
+        await ensure_known_version(hub)
         leases = await live_leases(hub)
         if options.apply and leases and not options.force:
             raise HubIsLive(
@@ -132,8 +134,10 @@ async def _examine(
     options: argparse.Namespace, hub: TaskHub, app: App | None, replies: dict[str, str], is_live: bool
 ) -> int:
     way: Way = "peek" if options.read_only or (is_live and not options.force) else "everything"
-    progress = Progress()
-    doctor = Doctor(hub, app.replay if app else None, way, options.only, replies, progress)
+    progress, repairing = Progress(), Progress("plans carried out")
+    if progress.is_shown and not options.only:
+        progress.total = await count_instances(hub)
+    doctor = Doctor(hub, app.replay if app else None, way, options.only, replies, progress, repairing=repairing)
     found = await doctor.examine()
     progress.clear()
     report = Report(found, hub.clock.now().isoformat(timespec="seconds"), show_all=options.all or bool(options.only))
@@ -141,16 +145,21 @@ async def _examine(
         report.notes.append("without --app what an instance awaits is guessed from its history")
     await _plan(doctor, found, report)
     if options.apply and not options.dry_run and not options.read_only:
+        repairing.total = found.broken
         report.repaired = await doctor.repair(found)
+        repairing.clear()
     _print(options, report)
     return 0 if report.is_clean else 1
 
 
 async def _plan(doctor: Doctor, found: Examination, report: Report) -> None:
+    progress = Progress("plans", found.broken)
     if not found.broken:
         return
     async for verdict, plan in doctor.plans(found):
         report.plans.put(verdict.instance_id, plan)
+        progress(len(report.plans))
+    progress.clear()
 
 
 def _print(options: argparse.Namespace, report: Report) -> None:
@@ -183,17 +192,18 @@ def _replies(given: Sequence[str]) -> dict[str, str]:
 
 
 class Progress:
-    """How much was read, on a terminal: a bar when it is known how much there is."""
+    """How much was done, on a terminal: a bar where it is known how much there is."""
 
-    def __init__(self, what: str = "instances") -> None:
+    def __init__(self, what: str = "instances", total: int = 0) -> None:
         self.what = what
-        self.total = 0
-        self._shown = 0
+        self.total = total
+        self.is_shown = sys.stderr.isatty()
+        self._last = 0
 
     def __call__(self, count: int) -> None:
-        if count - self._shown >= PROGRESS_STEP and sys.stderr.isatty():
+        if self.is_shown and abs(count - self._last) >= max(1, min(PROGRESS_STEP, self.total // 100 or PROGRESS_STEP)):
             print(f"\r{self._text(count)}", end="", file=sys.stderr, flush=True)
-            self._shown = count
+            self._last = count
 
     def _text(self, count: int) -> str:
         if not self.total:
@@ -203,6 +213,6 @@ class Progress:
 
     def clear(self) -> None:
         """Takes the bar away."""
-        if self._shown:
+        if self._last:
             print("\r" + " " * 79 + "\r", end="", file=sys.stderr, flush=True)
-            self._shown = 0
+            self._last = 0

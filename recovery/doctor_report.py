@@ -81,8 +81,12 @@ def _notes(found: Examination) -> Iterator[str]:
     )
     for queue, count in found.unseen.items():
         yield f"{count} messages of {queue} are invisible; what may hang on them is left undecided"
+    if found.unreadable:
+        yield f"{found.unreadable} instances hold rows that cannot be read; they are named and left as they are"
     for message in found.unaddressed[:5]:
         yield f"{message.queue} holds an unreadable message: {message.problem}"
+    if (more := len(found.unaddressed) - 5) > 0:
+        yield f"and {more} more unreadable messages"
 
 
 def _instance(line: Line, plan: Plan | None) -> Iterator[str]:
@@ -129,6 +133,9 @@ def as_json(report: Report) -> tuple[dict[str, Any], Iterator[dict[str, Any]]]:
         "clean": report.is_clean,
         "notes": [*report.notes, *_notes(found)],
         "unseen": dict(found.unseen),
+        "unreadableInstances": found.unreadable,
+        "unreadableMessages": len(found.unaddressed),
+        "unknown": found.unknown,
         "repaired": None if repaired is None else {
             "plans": len(repaired.plans),
             "left": repaired.left,

@@ -24,6 +24,7 @@ from taskhub.errors import NotFound, Undecodable
 from taskhub.hub import HubSettings, TaskHub
 
 MAX_ROUNDS = 5
+WORST_FIRST = ("damaged", "lost", "stuck", "repeats", "undecided", "goes-on", "waiting", "orphan", "completed")
 UNREADABLE = (ValueError, TypeError, LookupError, AttributeError, OverflowError, Undecodable)
 Replay = Callable[[Facts], Any]
 Progress = Callable[[int], None]
@@ -57,6 +58,7 @@ class Examination:
     waiting_parents: set[str] = field(default_factory=set)  # children that a parent's plan starts again
     encoding: m.Encoding = "base64"
     unknown: list[str] = field(default_factory=list)  # instances that were asked for and of which nothing is there
+    unreadable: int = 0  # instances that make no sense; they are named and left
 
     def __post_init__(self) -> None:
         self._lines = sqlite3.connect("")
@@ -79,6 +81,7 @@ class Examination:
         """Counts a verdict, and keeps it unless the instance is simply finished."""
         self.counts[verdict.kind] += 1
         self.outcomes[verdict.outcome] += 1
+        self.unreadable += bool(verdict.facts.instance.problems)
         for delivery in (*verdict.missing, *(x for finding in verdict.findings for x in finding.missing)):
             if delivery.lost == "start":
                 created = verdict.facts.scheduled[m.SUB_CREATED, delivery.leaf.number]
@@ -98,9 +101,11 @@ class Examination:
         self.outcomes["fine"] += 1
 
     def lines(self, only_broken: bool = False) -> Iterator[Line]:
-        """The instances that are not simply finished, those that need a repair first."""
+        """The instances that are not simply finished, those that need a repair first, the worst of them at the top."""
         condition = "WHERE repair" if only_broken else ""
-        for row in self._lines.execute(f"SELECT * FROM line {condition} ORDER BY repair DESC, kind, id"):
+        worst = " ".join(f"WHEN '{kind}' THEN {rank}" for rank, kind in enumerate(WORST_FIRST))
+        order = f"repair DESC, CASE kind {worst} ELSE {len(WORST_FIRST)} END, id"
+        for row in self._lines.execute(f"SELECT * FROM line {condition} ORDER BY {order}"):
             yield Line(row[0], row[1], row[2], row[3], row[4], row[5], bool(row[6]))
 
     def broken_ids(self) -> Iterator[str]:
@@ -122,7 +127,8 @@ class Doctor:
     way: Way = "everything"
     only: Sequence[str] = ()
     replies: Mapping[str, str] = field(default_factory=dict)
-    progress: Progress = lambda count: None
+    progress: Progress = lambda count: None  # told how many instances were read
+    repairing: Progress = lambda count: None  # told how many plans were carried out
     events_lost: EventsLost | None = None  # what the journal knows of an instance's events
 
     async def examine(self) -> Examination:
@@ -212,6 +218,7 @@ class Doctor:
                 if not plan.is_empty:
                     await apply(self.hub, plan, verdict, audit)
                     done.put(plan.instance_id, plan)
+                    self.repairing(len(done))
                     worked = True
             found = await self.examine()
             if not worked or found.is_clean:

@@ -242,6 +242,10 @@ class Journal:
         names = self.records.names(f"{self.hub}/open/")
         yield from (unquote(folder) for folder, _ in itertools.groupby(names, _folder_of))
 
+    def count(self) -> int:
+        """How many entries are open, by their names alone. RecordsUnreachable."""
+        return sum(1 for _ in self.records.names(f"{self.hub}/open/"))
+
     def entries(self, instance_id: str) -> list[Entry]:
         """The open entries of an instance, oldest first; unreadable ones are left out and logged."""
         names = self.records.names(self._folder(instance_id))

@@ -26,6 +26,7 @@ from recovery.doctor import Progress, add_account, check_page, open_existing, qu
 from recovery.errors import HubIsLive, RecoveryError
 from recovery.examination import UNREADABLE
 from recovery.facts import Facts
+from recovery.hub_version import ensure_known_version
 from recovery.journal import DEFAULT_HUB, Entry, Journal, JournalOfAnotherHub, Kind, OnRecord
 from recovery.matching import SKEW, Outcome, State, begun, has_ended, match_events, match_signal
 from recovery.observed import Instance, Message
@@ -315,13 +316,16 @@ async def run(options: argparse.Namespace, clock: Clock | None = None) -> int:
     if records is None:
         raise RecoveryError("No journal is named: give --journal, or the setting JOURNAL_STORAGE.")
     account = await open_existing(options.storage, clock)
+        await ensure_known_version(hub)
     try:
         hub = await find_hub(account, options.hub, clock)
         leases = await live_leases(hub)
         if options.apply and leases and not options.force:
             raise HubIsLive(f"Nothing was changed: {leases[0]}. Reconcile before a host starts, or give --force.")
-        way: Way = "peek" if leases and not options.force else "everything"
         progress = Progress("requests")
+        if progress.is_shown:
+            progress.total = await asyncio.to_thread(journal.count)
+        way: Way = "peek" if leases and not options.force else "everything"
         journal = Journal(records, options.journal_hub)
         reconciler = Reconciler(hub, journal, way, options.raise_uncertain, progress)
         result = await reconciler.run(apply=options.apply and not options.dry_run)

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from html import escape
 from typing import TYPE_CHECKING, Any
 
-from recovery.pages import page, table
+from recovery.pages import badge, bar, page, table
 
 if TYPE_CHECKING:
     from recovery.reconcile import Line, Reconciliation
@@ -23,6 +23,10 @@ MEANINGS = {
     "unreadable": "its record is damaged: what was accepted is not known; ask its sender",
     "withdrawn": "not confirmed by the hub, its sender was told so; not started",
 }
+COLOURS = {
+    "there": "#2a7f62", "ended": "#2a7f62", "started": "#d98c1f", "raised": "#d98c1f", "uncertain": "#c0392b",
+    "reported": "#c0392b", "unreadable": "#c0392b", "withdrawn": "#8aa4b8",
+}  # fmt: skip
 LISTED = [state for state in MEANINGS if state not in ("there", "ended")]
 
 
@@ -67,18 +71,26 @@ def as_json(result: Reconciliation) -> tuple[dict[str, Any], Iterator[dict[str, 
     )
 
 
+def _missing(result: Reconciliation) -> str:
+    total, missing = sum(result.counts.values()), result.counts["started"] + result.counts["raised"]
+    was = "were missing and brought back" if result.applied else "are missing"
+    left = result.counts["uncertain"] + result.counts["reported"] + result.counts["unreadable"]
+    return f"{missing} of {total} accepted requests {was}, {left} are for a person"
+
+
 def html(result: Reconciliation) -> str:
     """The report as one page."""
-    rows = [(state, str(result.counts[state]), escape(_meaning(result, state, meaning)))
+    rows = [(badge(state, COLOURS[state]), str(result.counts[state]), escape(_meaning(result, state, meaning)))
             for state, meaning in MEANINGS.items() if result.counts[state]]  # fmt: skip
     requests = [
-        (escape(x.time[:19]), f"<code>{escape(x.instance_id)}</code>", escape(f"{x.kind} {x.name}"), escape(x.state),
-         escape(x.why))
+        (escape(x.time[:19].replace("T", " ")), f"<code>{escape(x.instance_id)}</code>", escape(f"{x.kind} {x.name}"),
+         badge(x.state, COLOURS[x.state]), escape(x.why))
         for x in result.lines(ON_PAGE)
     ]  # fmt: skip
     body = [
-        f"<h1>{escape(result.hub)}: accepted requests and what became of them</h1>",
+        f"<h1>{escape(result.hub)}: {_missing(result)}</h1>",
         f'<p class="muted">{escape(result.journal)}</p>',
+        bar("requests by state", [(state, result.counts[state], COLOURS[state]) for state in MEANINGS]),
         table(("state", "requests", "meaning"), rows),
     ]
     if requests:

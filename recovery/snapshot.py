@@ -101,6 +101,14 @@ async def live_leases(hub: TaskHub) -> list[str]:
     return found
 
 
+async def count_instances(hub: TaskHub) -> int:
+    """How many rows the Instances table has: enough for a bar, and read from the keys alone."""
+    count = 0
+    async for _ in hub.account.tables.rows(hub.names.instances, Query(select=["RowKey"])):
+        count += 1
+    return count
+
+
 @dataclass(frozen=True)
 class Glance:
     """As much of an instance as the tables' scan shows."""

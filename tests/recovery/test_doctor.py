@@ -8,7 +8,7 @@ import pytest
 
 from recovery import doctor
 from recovery.__main__ import main
-from taskhub.accounts import open_account
+from taskhub.accounts import Write, open_account
 from taskhub.hub import TaskHub
 from tests.recovery import cuts, standby
 
@@ -164,3 +164,51 @@ async def _content(storage):
     containers = await account.blobs.names()
     await account.close()
     return rows, counts, containers
+
+
+async def test_the_worst_instances_come_first(storage, capsys):
+    await run(storage, "--app", str(standby.GOLDEN), "--json")
+    kinds = [item["verdict"] for item in json.loads(capsys.readouterr().out)["list"]]
+    assert kinds == ["damaged", "lost", "stuck", "repeats", "orphan"]
+
+
+async def test_on_a_terminal_a_bar_tells_how_far_it_has_come_and_is_taken_away(storage, capsys, monkeypatch):
+    monkeypatch.setattr("sys.stderr.isatty", lambda: True, raising=False)
+    monkeypatch.setattr(doctor, "PROGRESS_STEP", 1)
+    await run(storage, "--app", str(standby.GOLDEN), "--apply")
+    shown = capsys.readouterr().err
+    assert "1 of 5 instances" in shown and "5 of 5 plans" in shown and "plans carried out" in shown
+    assert shown.endswith("\r")
+
+
+async def test_when_nobody_watches_no_bar_is_drawn(storage, capsys):
+    await run(storage, "--app", str(standby.GOLDEN))
+    assert capsys.readouterr().err == ""
+
+
+async def test_what_cannot_be_read_is_counted_in_the_report(storage, capsys):
+    account = await open_account(storage)
+    row = {"PartitionKey": "broken", "RowKey": "0000000000000000", "EventType": "Nonsense", "ExecutionId": "x"}
+    await account.tables.write(f"{cuts.HUB}History", Write("upsert", row))
+    for _ in range(7):
+        await account.queues.put(cuts.CONTROL, "no message")
+    await account.close()
+    assert await run(storage) == 1
+    shown = capsys.readouterr().out
+    assert "1 instances hold rows that cannot be read" in shown and "and 2 more unreadable messages" in shown
+    await run(storage, "--json")
+    report = json.loads(capsys.readouterr().out)
+    assert (report["unreadableInstances"], report["unreadableMessages"]) == (1, 7)
+
+
+async def test_a_look_at_one_instance_of_a_live_hub_changes_nothing_and_says_what_it_waits_for(storage, capsys):
+    account = await open_account(storage)
+    await account.blobs.put("goldenhub-leases", "ownership/goldenhub-control-00", b"{}")
+    await account.blobs.acquire_lease("goldenhub-leases", "ownership/goldenhub-control-00", 60)
+    await account.close()
+    before = await _content(storage)
+    assert await run(storage, "--app", str(standby.GOLDEN), "--only", "lostwork", "--read-only") == 1
+    shown = capsys.readouterr().out
+    assert "lostwork: stuck (awaited-lost)" in shown and "history says it was scheduled" in shown
+    assert "somebody works on this hub" in shown
+    assert await _content(storage) == before
