@@ -27,6 +27,7 @@ from recovery.errors import HubIsLive, RecoveryError
 from recovery.examination import UNREADABLE
 from recovery.facts import Facts
 from recovery.hub_version import ensure_known_version
+from recovery.hub_version import ensure_known_version
 from recovery.journal import DEFAULT_HUB, Entry, Journal, JournalOfAnotherHub, Kind, OnRecord
 from recovery.matching import SKEW, Outcome, State, begun, has_ended, match_events, match_signal
 from recovery.observed import Instance, Message
@@ -319,6 +320,7 @@ async def run(options: argparse.Namespace, clock: Clock | None = None) -> int:
         await ensure_known_version(hub)
     try:
         hub = await find_hub(account, options.hub, clock)
+        await ensure_known_version(hub)
         leases = await live_leases(hub)
         if options.apply and leases and not options.force:
             raise HubIsLive(f"Nothing was changed: {leases[0]}. Reconcile before a host starts, or give --force.")
