@@ -19,7 +19,6 @@ from recovery.doctor_report import Report
 from recovery.errors import HubIsLive, RecoveryError
 from recovery.examination import Doctor, Examination
 from recovery.hub_version import ensure_known_version
-from recovery.hub_version import ensure_known_version
 from recovery.replay import App, load_app
 from recovery.snapshot import Way, count_instances, find_hub, live_leases
 from taskhub.accounts import Account, open_account
@@ -119,7 +118,6 @@ async def run(options: argparse.Namespace, clock: Clock | None = None) -> int:
     account = await open_existing(options.storage, clock)
     try:
         hub = await find_hub(account, options.hub, clock)
-        await ensure_known_version(hub)
         await ensure_known_version(hub)
         leases = await live_leases(hub)
         if options.apply and leases and not options.force:
