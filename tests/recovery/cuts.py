@@ -65,12 +65,16 @@ def _load(name: str) -> str:
 
 
 @cache
+def records() -> tuple[dict[str, Any], ...]:
+    """What the engine was seen to do with each cut."""
+    return tuple(json.loads(_load("failure-cuts.json"))["cuts"])
+
+
+@cache
 def cuts() -> tuple[Cut, ...]:
     """The 74 recorded storage states."""
-    records: dict[tuple[str, str], dict[str, Any]] = {
-        (record["id"], record["title"]): record for record in json.loads(_load("failure-cuts.json"))["cuts"]
-    }
-    return tuple(_cut(json.loads(line), records) for line in _load("cut-states.jsonl").splitlines())
+    known: dict[tuple[str, str], dict[str, Any]] = {(record["id"], record["title"]): record for record in records()}
+    return tuple(_cut(json.loads(line), known) for line in _load("cut-states.jsonl").splitlines())
 
 
 def _cut(state: dict[str, Any], records: dict[tuple[str, str], dict[str, Any]]) -> Cut:

@@ -271,3 +271,49 @@ async def test_a_swap_of_the_app_lease_that_nobody_can_finish_is_cleared():
         await hub.account.blobs.put(names.app_lease, names.app_lease_info, b'{"OwnerId":"a","DesiredSwapId":"b"}')
         assert await reset_app_lease(hub)
         assert await hub.account.blobs.get(names.app_lease, names.app_lease_info) == b"{}"
+
+
+ENTITY_CUTS = [cut for cut in cuts.cuts() if cut.name in WITH_CALLS]
+# The caller adds 5 to a counter that holds nothing; it ends with what the counter then holds.
+APPLIED_TWICE = {  # the answer is in no part of the hub, or the caller begins anew, as the engine does
+    "entity did the work; reply lost", "entity did the work, reply lost",
+    "entity did the work; its request is still queued (delete not replicated)",
+    "entity History lost, row there; request queued", "entity History there, row lost; request queued",
+    "reply queued, caller's History missing, caller's start redelivered",
+}  # fmt: skip
+
+
+def finished(cut, app, replies):
+    """Repairs an entity's cut and lets a host work: what the caller ended with, the state, and what was said before."""
+    said = []
+
+    async def prepare(hub, clock):
+        await cuts.pour(cut, hub)
+        doctor = Doctor(hub, app.replay, replies=replies)
+        repaired = await doctor.repair(await doctor.examine())
+        assert repaired.is_clean, repaired.left
+        said.extend(text for plan in repaired.plans for text in plan.may_repeat)
+
+    caller = next(name for name in cut.ids if not name.startswith("@"))
+    entity = next((name for name in cut.ids if name.startswith("@")), "@counter@" + cut.name)
+    found = standby.take_over(prepare, [caller, entity])
+    assert (found.state(caller), found.left, found.runs) == ("Completed", 0, {})
+    stored = found.status[entity]
+    return found.output(caller), json.loads(json.loads(stored.input)["state"]) if stored else None, said
+
+
+@pytest.mark.parametrize("cut", ENTITY_CUTS, ids=lambda cut: f"{cut.name}: {cut.title}")
+def test_after_the_repair_of_an_entitys_cut_its_caller_ends_and_what_is_done_twice_was_said_before(cut, app):
+    output, state, said = finished(cut, app, {})
+    twice = cut.title in APPLIED_TWICE
+    assert output == (10 if twice else 5)
+    assert state in (output, None)
+    assert bool(said) == twice
+
+
+@pytest.mark.parametrize(
+    "cut", [x for x in ENTITY_CUTS if x.title in APPLIED_TWICE and x.name != "s5early"], ids=lambda cut: cut.title
+)
+def test_with_the_answer_that_the_operator_knows_nothing_is_applied_twice(cut, app):
+    caller = next(name for name in cut.ids if not name.startswith("@"))
+    assert finished(cut, app, {caller: "5"}) == (5, 5, [])
