@@ -37,7 +37,8 @@ from lab.triggers.context import HOSTS_CONTAINER
 from lab.triggers.queue import encode
 from recovery import fence
 from recovery.records import DirectoryRecords
-from taskhub.accounts import Account
+from taskhub.accounts import Account, Query, Where
+from taskhub.errors import NotFound
 
 WEST, NORTH = "westeurope", "northeurope"
 WITHOUT, WITH, LATE = "without the fence", "with the fence", "taken over late"
@@ -78,6 +79,7 @@ class Found:
     starts_accepted: int = 0
     starts_refused: int = 0  # 503 with the address where the client then went
     stood_still_after: float | None = None  # seconds; None: it never did
+    failures: int = 0  # recorded in the hub that both work on, or set aside in the poison queue
     restarts: int = 0  # of West Europe's host by the platform
     orders: int = 0
     orders_right: int = 0
@@ -137,6 +139,7 @@ class Run:
         with self.screen.bar(f"{self.kind}: instances end"):
             await self._judge()
         self._count()
+        self.found.failures = await _failures(promoted)
         return self.found
 
     async def _region(self, name: str, location: str) -> Region:
@@ -158,7 +161,11 @@ class Run:
         async def noted(request: web.Request, handler: Any) -> web.StreamResponse:
             if request.method == "POST":
                 self.asked.append((datetime.now(timezone.utc), location))
+                with suppress(ConnectionResetError):  # who asks may be killed meanwhile
+                    await request.read()
                 await asyncio.sleep(SERVICE_SECONDS)
+                if request.transport is None:
+                    return web.Response(status=400)
             answer: web.StreamResponse = await handler(request)
             return answer
 
@@ -359,6 +366,18 @@ class Run:
             async with self.session.request(method, url, json=data) as answer:
                 return answer.status, await answer.json(content_type=None)
         return 0, None
+
+
+async def _failures(account: Account) -> int:
+    """Activities recorded as failed in any history, and messages in the poison queue."""
+    count = 0
+    for table in await account.tables.names():
+        if table.endswith("History"):
+            failed = Query(where=[Where("EventType", "eq", "TaskFailed")])
+            count += len([row async for row in account.tables.rows(table, failed)])
+    with suppress(NotFound):
+        count += await account.queues.count(f"{QUEUE}-poison")
+    return count
 
 
 async def _make_timers_overdue(account: Account, sites: tuple[str, ...]) -> None:

@@ -26,6 +26,7 @@ ROWS: tuple[tuple[str, Callable[[Found], object]], ...] = (
     ("queue messages handled by it", lambda run: run.messages),
     ("starts accepted by it", lambda run: run.starts_accepted),
     ("starts it answered with 503", lambda run: run.starts_refused),
+    ("activities failed, messages set aside", lambda run: run.failures),
     ("times its host was started again", lambda run: run.restarts),
     ("it stood still after", lambda run: "never" if run.stood_still_after is None else f"{run.stood_still_after} s"),
     ("orders that ended rightly", lambda run: f"{run.orders_right} of {run.orders}"),
@@ -61,6 +62,8 @@ def problems(runs: Sequence[Found]) -> list[str]:
             continue
         if not run.did_nothing:
             found.append(f"{run.kind}: West Europe worked although another region was to work")
+        if run.failures:
+            found.append(f"{run.kind}: {run.failures} activities were recorded as failed, or messages set aside")
         if run.wrong:
             found.append(f"{run.kind}: did not end as they must: {', '.join(run.wrong)}")
     return found

@@ -26,6 +26,10 @@ def test_whatever_a_fenced_region_did_is_a_problem(did: str) -> None:
     assert "West Europe worked" in problems([replace(IDLE, **{did: 1})])[0]
 
 
+def test_a_failure_that_the_fence_leaves_in_the_hub_is_a_problem() -> None:
+    assert "2 activities were recorded as failed" in problems([replace(IDLE, failures=2)])[0]
+
+
 def test_what_ended_wrongly_is_named() -> None:
     assert "box-1, order-2" in problems([replace(IDLE, wrong=["box-1", "order-2"])])[0]
 
