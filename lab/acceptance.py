@@ -79,7 +79,7 @@ class Acceptance:
     async def _start_counts(self, item: Delivery) -> bool:
         """Whether a top-level start is the one the Instances row speaks of (a child's start needs no row)."""
         task = item.task
-        if task.event.get("ParentInstance"):
+        if task.event.get("ParentInstance") or item.is_new:
             return True
         row = await self._row_for(task)
         if row is not None and row.entity.get("ExecutionId") in (None, task.execution_id):

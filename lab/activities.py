@@ -41,7 +41,9 @@ class Activities:
         max_concurrent: int,
         http_call: Callable[[str], Awaitable[str]],
         binding: Callable[[FunctionInfo], str | None],
+        hand_in: Callable[[TaskMessage, Delivery], bool] = lambda result, work: False,
     ) -> None:
+        """`hand_in` is offered each result with its work item; False: it has to go through the instance's queue."""
         self.hub = hub
         self.deliveries = deliveries
         self.worker = worker
@@ -50,31 +52,85 @@ class Activities:
         self.visibility = visibility
         self.http_call = http_call
         self.binding = binding
+        self.hand_in = hand_in
         self.max_concurrent = max_concurrent
+        self._reserved = 0
+        self._drained = False  # whether nothing is known to wait in the queue
+        self._visible_puts = 0
+        self._reading = False
         self._running: set[asyncio.Task[None]] = set()
         self._freed = asyncio.Event()
 
     async def read(self, polling: float) -> None:
         """Takes work items until it is cancelled; `polling` seconds at most between looks."""
+        self._reading = True
+        try:
+            while True:
+                if self._free <= 0:
+                    self._freed.clear()
+                    await self._freed.wait()
+                    continue
+                await self._read_some(polling)
+        finally:
+            self._reading = self._drained = False
+
+    async def _read_some(self, polling: float) -> None:
         queue = self.hub.names.workitems
-        while True:
-            free = self.max_concurrent - len(self._running)
-            if free <= 0:
-                self._freed.clear()
-                await self._freed.wait()
-                continue
-            try:
-                found = await self.deliveries.take(queue, min(free, MAX_GET), self.visibility)
-            except AccountError as error:
-                log.warning("%s cannot be read: %s", queue, error)
-                await asyncio.sleep(min(polling, TROUBLE_SECONDS))
-                continue
-            for delivery in found:
-                task = asyncio.create_task(self._run(delivery))
-                self._running.add(task)
-                task.add_done_callback(self._done)
-            if not found:
-                await self.hub.account.queues.arrived([queue], polling)
+        # While the answer is awaited, work items that this host itself puts may take the other free places.
+        wanted = min((self._free + 1) // 2, MAX_GET)
+        self._reserved += wanted
+        puts = self._visible_puts
+        try:
+            found = await self.deliveries.take(queue, wanted, self.visibility)
+        except AccountError as error:
+            log.warning("%s cannot be read: %s", queue, error)
+            await asyncio.sleep(min(polling, TROUBLE_SECONDS))
+            return
+        finally:
+            self._reserved -= wanted
+        for delivery in found:
+            self._begin(delivery)
+        self._drained = len(found) < wanted and puts == self._visible_puts
+        if not found:
+            await self.hub.account.queues.arrived([queue], polling)
+
+    @property
+    def _free(self) -> int:
+        return self.max_concurrent - len(self._running) - self._reserved
+
+    def _begin(self, delivery: Delivery) -> None:
+        task = asyncio.create_task(self._run(delivery))
+        self._running.add(task)
+        task.add_done_callback(self._done)
+
+    # taking what this host itself puts
+
+    def reads(self, queue: str) -> bool:
+        """Whether the queue is that of the work items, and this host works on them."""
+        return self._reading and queue == self.hub.names.workitems
+
+    def reserve(self, queue: str) -> bool:
+        """Keeps one of the free places; False when there is none, or others wait in the queue."""
+        if not self._drained or self._free <= 0 or not self.reads(queue):
+            return False
+        self._reserved += 1
+        return True
+
+    def unreserve(self, queue: str) -> None:
+        """Gives a place back."""
+        self._reserved -= 1
+        self._freed.set()
+
+    def deliver(self, delivery: Delivery) -> None:
+        """Runs a work item for which a place was reserved."""
+        self._reserved -= 1
+        self._begin(delivery)
+
+    def put_visibly(self, queue: str) -> None:
+        """A work item waits in the queue."""
+        if queue == self.hub.names.workitems:
+            self._visible_puts += 1
+            self._drained = False
 
     def _done(self, task: asyncio.Task[None]) -> None:
         self._running.discard(task)
@@ -93,17 +149,12 @@ class Activities:
         task = delivery.task
         try:
             response = await self._response(task)
-            await self.hub.send(
-                TaskMessage(
-                    response,
-                    task.instance_id,
-                    task.execution_id,
-                    task.instance_id,
-                    task.execution_id or "",
-                    task.episode,
-                )  # fmt: skip
+            result = TaskMessage(
+                response, task.instance_id, task.execution_id, task.instance_id, task.execution_id or "", task.episode
             )
-            await self.deliveries.done(delivery)
+            if not self.hand_in(result, delivery):
+                await self.hub.send(result)
+                await self.deliveries.done(delivery)
         except WorkerGone:
             await self.deliveries.release(delivery)
         except AccountUnreachable as error:

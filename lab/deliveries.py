@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Container
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 
 from taskhub.accounts import QueueMessage
@@ -27,6 +27,8 @@ class Delivery:
     queue: str
     message: QueueMessage  # with the current pop receipt
     task: TaskMessage
+    is_new: bool = False  # a start that was handed over: the hub had no row of its instance before
+    work: Delivery | None = None  # of a result that is in no queue: the work item that answers for it
     changing: asyncio.Lock = field(default_factory=asyncio.Lock)  # held while its pop receipt is about to change
 
     @property
@@ -41,6 +43,9 @@ class Deliveries:
         self.hub = hub
         self.clock = clock
         self._in_hand: dict[str, tuple[Delivery, timedelta]] = {}
+        self._uncounted: set[str] = set()  # messages whose first try the queue has not counted: they were put in hand
+        self._unwritten: dict[Delivery, None] = {}
+        self._releasing: set[asyncio.Task[None]] = set()
         self.poison: dict[str, str] = {}  # message id -> description, of those that came back too often
 
     @property
@@ -50,12 +55,15 @@ class Deliveries:
 
     def count_in(self, queues: Container[str]) -> int:
         """How many messages of some queues are in hand."""
-        return sum(delivery.queue in queues for delivery, _ in self._in_hand.values())
+        in_hand = (delivery for delivery, _ in self._in_hand.values())
+        return sum(delivery.queue in queues for delivery in (*in_hand, *self._unwritten))
 
     async def take(self, queue: str, count: int, visibility: timedelta) -> list[Delivery]:
         """Up to `count` visible messages of a queue; unreadable ones are put back with growing delay."""
         found = []
         for message in await self.hub.account.queues.get(queue, count, visibility):
+            if message.id in self._uncounted:
+                message = replace(message, dequeue_count=message.dequeue_count + 1)
             if message.id in self._in_hand:  # visible again before its time was renewed: it is being worked on
                 delivery, _ = self._in_hand[message.id]
                 delivery.message = message
@@ -64,6 +72,35 @@ class Deliveries:
                 self._in_hand[message.id] = (delivery, visibility)
                 found.append(delivery)
         return found
+
+    def adopt(
+        self, queue: str, message: QueueMessage, task: TaskMessage, visibility: timedelta, is_new: bool = False
+    ) -> Delivery:
+        """Takes a message in hand that was put hidden for `visibility` by this process."""
+        self._uncounted.add(message.id)
+        delivery = Delivery(queue, replace(message, dequeue_count=1), task, is_new)
+        self._in_hand[message.id] = (delivery, visibility)
+        return delivery
+
+    def unwritten(self, queue: str, result: TaskMessage, work: Delivery) -> Delivery:
+        """A result that goes to its instance without a message: until it is in the history, its work item stays.
+
+        A host that dies meanwhile leaves the work item, and the activity runs again.
+        """
+        now = self.clock.now()
+        delivery = Delivery(queue, QueueMessage("", "", "", 1, now, now), result, work=work)
+        self._unwritten[delivery] = None
+        return delivery
+
+    async def _write_out(self, delivery: Delivery, work: Delivery, delay: timedelta) -> None:
+        """Puts a result into its queue after all, and only then lets go of the work item."""
+        self._unwritten.pop(delivery, None)
+        try:
+            await self.hub.send(delivery.task, delay)
+        except BaseException:
+            self._in_hand.pop(work.message.id, None)  # it is visible again when its time is over
+            raise
+        await self.done(work)
 
     async def _readable(self, queue: str, message: QueueMessage) -> TaskMessage | None:
         """What a message says; None when it cannot be told now, and the message comes back later.
@@ -98,6 +135,10 @@ class Deliveries:
 
     async def done(self, delivery: Delivery) -> None:
         """Deletes a message that has been dealt with."""
+        if delivery.work is not None:
+            self._unwritten.pop(delivery, None)
+            delivery = delivery.work
+        self._uncounted.discard(delivery.message.id)
         self._in_hand.pop(delivery.message.id, None)
         self.poison.pop(delivery.message.id, None)
         try:
@@ -124,13 +165,25 @@ class Deliveries:
         """Gives a message back at once, for another host."""
         await self._show_after(delivery, timedelta(0))
 
+    def release_soon(self, delivery: Delivery) -> None:
+        """As `release`, for those who cannot wait."""
+        task = asyncio.create_task(self.release(delivery))
+        self._releasing.add(task)
+        task.add_done_callback(self._releasing.discard)
+
     async def release_all(self) -> int:
         """Gives back everything in hand; returns how many messages that were."""
-        waiting = [delivery for delivery, _ in self._in_hand.values()]
+        works = {delivery.work for delivery in self._unwritten}
+        waiting = [delivery for delivery, _ in self._in_hand.values() if delivery not in works]
+        waiting += self._unwritten
+        await asyncio.gather(*self._releasing, return_exceptions=True)
         await asyncio.gather(*(self.release(delivery) for delivery in waiting), return_exceptions=True)
         return len(waiting)
 
     async def _show_after(self, delivery: Delivery, delay: timedelta) -> None:
+        if delivery.work is not None:
+            await self._write_out(delivery, delivery.work, delay)
+            return
         self._in_hand.pop(delivery.message.id, None)
         try:
             async with delivery.changing:

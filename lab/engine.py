@@ -13,6 +13,7 @@ from lab.deliveries import Deliveries
 from lab.entities import Entities
 from lab.episodes import Episodes
 from lab.function_index import FunctionIndex
+from lab.handover import Handover
 from lab.host_json import DurableSettings
 from lab.leases import LeaseOptions
 from lab.orchestrations import Orchestrations
@@ -70,8 +71,9 @@ class Engine:
         )  # fmt: skip
         self.activities = Activities(
             self.hub, self.deliveries, worker, functions, clock, durable.work_item_queue_visibility,
-            durable.max_concurrent_activities, http_call, binding,
+            durable.max_concurrent_activities, http_call, binding, self.orchestrations.hand_in,
         )  # fmt: skip
+        self.hub.receiver = Handover(self.deliveries, [self.orchestrations, self.activities], lambda: self._stopping)
         self.partitions = Partitions(
             self.hub, clock, identity.worker_id, identity.app_name, lease_options(durable, lease_seconds),
             self._owned_changed,
@@ -86,7 +88,10 @@ class Engine:
     async def start(self) -> None:
         """Creates what is missing of the hub and begins to work. AccountError: the account refuses."""
         await self.hub.create()
-        self._tasks = [self._begin(self.activities.read(self._polling), "work items")]
+        self._tasks = [
+            self._begin(self.activities.read(self._polling), "work items"),
+            self._begin(self.orchestrations.rows.run(), "rows"),
+        ]
         if self._alone:
             self._owned_changed(frozenset(range(self.durable.partition_count)))
             return

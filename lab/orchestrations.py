@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections import OrderedDict
+from collections import Counter, OrderedDict
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -19,14 +19,16 @@ from lab.deliveries import TROUBLE_SECONDS, Deliveries, Delivery
 from lab.entities import Entities
 from lab.episodes import Episodes, Kept, Turn
 from lab.outgoing import Outgoing
+from lab.rows import Rows
 from lab.runtime_state import Execution, row_columns
 from lab.worker import WorkerGone
 from taskhub import messages
-from taskhub.accounts import MAX_GET
+from taskhub.accounts import MAX_GET, Entity
 from taskhub.clock import Clock
 from taskhub.errors import AccountError, AccountUnreachable, Conflict, NotFound, PreconditionFailed, Undecodable
 from taskhub.history import History, is_entity_id
 from taskhub.hub import TaskHub
+from taskhub.messages import TaskMessage
 
 log = logging.getLogger("lab.orchestrations")
 CACHED_EVENTS = 400_000
@@ -44,6 +46,7 @@ class Session:
     inbox: list[Delivery] = field(default_factory=list)
     history: History | None = None
     kept: Kept | None = None
+    told: Entity | None = None  # the columns of its Instances row as they were written last
     working: bool = False
 
 
@@ -73,6 +76,7 @@ class Orchestrations:
         self.entities = entities
         self.acceptance = Acceptance(hub, deliveries)
         self.outgoing = Outgoing(hub, clock)
+        self.rows = Rows(hub)
         self.clock = clock
         self.visibility = visibility
         self.buffer = buffer
@@ -81,25 +85,69 @@ class Orchestrations:
         self._tasks: set[asyncio.Task[None]] = set()
         self._cached_events = 0
         self._room = asyncio.Event()
+        self._reading: set[str] = set()
+        self._drained: set[str] = set()  # queues in which nothing is known to wait
+        self._visible_puts: Counter[str] = Counter()
+        self._settling: dict[str, asyncio.Task[None]] = {}  # the last of each instance
 
     # taking messages
 
     async def read(self, queue: str, polling: float) -> None:
         """Takes the messages of one control queue until it is cancelled; `polling` seconds at most between looks."""
-        while True:
-            while self._is_full():
-                self._room.clear()
-                await self._room.wait()
-            try:
-                found = await self.deliveries.take(queue, MAX_GET, self.visibility)
-            except AccountError as error:
-                log.warning("%s cannot be read: %s", queue, error)
-                await asyncio.sleep(min(polling, TROUBLE_SECONDS))
-                continue
-            for delivery in found:
-                self.deliver(delivery)
-            if not found:
-                await self.hub.account.queues.arrived([queue], polling)
+        self._reading.add(queue)
+        try:
+            while True:
+                while self._is_full():
+                    self._room.clear()
+                    await self._room.wait()
+                await self._read_some(queue, polling)
+        finally:
+            self._reading.discard(queue)
+            self._drained.discard(queue)
+
+    async def _read_some(self, queue: str, polling: float) -> None:
+        puts = self._visible_puts[queue]
+        try:
+            found = await self.deliveries.take(queue, MAX_GET, self.visibility)
+        except AccountError as error:
+            log.warning("%s cannot be read: %s", queue, error)
+            await asyncio.sleep(min(polling, TROUBLE_SECONDS))
+            return
+        for delivery in found:
+            self.deliver(delivery)
+        if len(found) < MAX_GET and puts == self._visible_puts[queue]:
+            self._drained.add(queue)
+        if not found:
+            await self.hub.account.queues.arrived([queue], polling)
+
+    # taking what this host itself puts
+
+    def reads(self, queue: str) -> bool:
+        """Whether the queue is one of a partition that this host works on."""
+        return queue in self._reading
+
+    def reserve(self, queue: str) -> bool:
+        """Whether a message for the queue can be worked on at once."""
+        return queue in self._drained and not self._is_full()
+
+    def unreserve(self, queue: str) -> None:
+        """There is nothing to give back: an inbox has room for all."""
+
+    def put_visibly(self, queue: str) -> None:
+        """A message waits in the queue; what follows it waits behind it."""
+        self._visible_puts[queue] += 1
+        self._drained.discard(queue)
+
+    def hand_in(self, result: TaskMessage, work: Delivery) -> bool:
+        """Takes an activity's result without a message, if its instance is at home here; see `Deliveries.unwritten`.
+
+        A large one goes through a blob, as on the platform.
+        """
+        queue = self.hub.names.control_queue(result.instance_id)
+        if not self.reserve(queue) or self.hub.is_large(result):
+            return False
+        self.deliver(self.deliveries.unwritten(queue, result, work))
+        return True
 
     def _is_full(self) -> bool:
         """Whether enough control messages are in hand. Work items do not count: only their own ends make room."""
@@ -123,8 +171,8 @@ class Orchestrations:
 
     def busy_queues(self) -> set[str]:
         """The control queues of which instances are being worked on."""
-        return {self.hub.names.control_queue(session.instance_id) for session in self._sessions.values()
-                if session.working}  # fmt: skip
+        working = [session.instance_id for session in self._sessions.values() if session.working]
+        return {self.hub.names.control_queue(instance_id) for instance_id in (*working, *self._settling)}
 
     def forget(self, queues: set[str]) -> None:
         """Drops what is remembered of the instances of control queues that this host no longer owns."""
@@ -138,6 +186,7 @@ class Orchestrations:
         """Waits until no instance is being worked on."""
         while self._tasks:
             await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self.rows.flush()
 
     # serving one instance
 
@@ -160,6 +209,8 @@ class Orchestrations:
                     return
                 except StaleHistory:
                     self._drop_memory(session)
+                    for item in batch:
+                        item.is_new = False
                     if attempt == 2:
                         raise
         except AccountUnreachable as error:
@@ -194,7 +245,7 @@ class Orchestrations:
     async def _process(self, session: Session, batch: list[Delivery]) -> None:
         remaining = list(batch)
         while remaining:
-            history = await self._history(session)
+            history = await self._history(session, remaining)
             group, remaining = self._split(remaining, history)
             if is_entity_id(session.instance_id):
                 await self._entity_turn(session, history, group)
@@ -203,7 +254,9 @@ class Orchestrations:
             del batch[:]
             batch.extend(remaining)
 
-    async def _history(self, session: Session) -> History:
+    async def _history(self, session: Session, batch: Sequence[Delivery]) -> History:
+        if session.history is None and any(item.is_new for item in batch):
+            session.history = History(session.instance_id)  # should there be one all the same, the commit is refused
         if session.history is None:
             try:
                 session.history = await self.hub.read_history(session.instance_id)
@@ -240,13 +293,16 @@ class Orchestrations:
             await self.acceptance.drop(accepted, "Invalid history (may have been overwritten by a newer instance)")
             return
         turn, kept = await self.episodes.turn(execution, session.kept if known else None)
-        await self._commit(session, history, turn, known)
+        columns, old_blobs = await self._commit(session, history, turn, known)
         session.kept = kept
-        await asyncio.gather(*(self.deliveries.done(item) for item in accepted))
+        self._settle(session, columns, accepted, old_blobs)
 
     # applying
 
-    async def _commit(self, session: Session, history: History, turn: Turn, known: bool) -> None:
+    async def _commit(
+        self, session: Session, history: History, turn: Turn, known: bool
+    ) -> tuple[Entity, Sequence[str]]:
+        """Sends what the turn sends and writes the history; returns the row's columns, and the blobs of the past."""
         execution = turn.execution
         sources = {source.execution_id: source for source, _ in turn.scheduled}
         episodes = {execution_id: source.episode for execution_id, source in sources.items()}
@@ -264,9 +320,40 @@ class Orchestrations:
             raise StaleHistory(str(error)) from error
         self._cached_events += len(history.events) - before
         addresses = {name: self.hub.large.url(blob) for name, blob in blobs.items()}
-        await self.hub.merge_row(session.instance_id, row_columns(execution, turn.custom_status, addresses))
-        for blob in old_blobs:
-            await self.hub.account.blobs.delete(self.hub.large.container, blob)
+        return row_columns(execution, turn.custom_status, addresses), old_blobs
+
+    def _settle(
+        self, session: Session, columns: Entity, items: Sequence[Delivery], old_blobs: Sequence[str] = ()
+    ) -> None:
+        """Writes the row and deletes what was dealt with, after the turn before and while the next one is played."""
+        instance_id, is_late = session.instance_id, self.rows.is_late(columns, session.told)
+        session.told = columns
+        before = self._settling.get(instance_id)
+
+        async def settle() -> None:
+            if before is not None:
+                await asyncio.wait([before])
+            try:
+                if is_late:
+                    self.rows.write_later(instance_id, columns)
+                else:
+                    await self.rows.write(instance_id, columns)
+                for blob in old_blobs:
+                    await self.hub.account.blobs.delete(self.hub.large.container, blob)
+                await asyncio.gather(*(self.deliveries.done(item) for item in items))
+            except AccountError as error:
+                log.warning("%s: the account does not answer (%s); its row is written later.", instance_id, error)
+                session.told = None
+                await self._put_all_back([item.work or item for item in items], "the account does not answer")
+            finally:
+                self._room.set()
+                if self._settling.get(instance_id) is task:
+                    del self._settling[instance_id]
+
+        task = asyncio.create_task(settle())
+        self._settling[instance_id] = task
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
 
     # entities
 
@@ -278,12 +365,14 @@ class Orchestrations:
                 await self.hub.append_history(history, turn.execution.new, turn.execution.execution_id, 0)
             except (Conflict, PreconditionFailed, NotFound) as error:
                 raise StaleHistory(str(error)) from error
-            await self.hub.merge_row(session.instance_id, row_columns(turn.execution, turn.status))
-        await asyncio.gather(*(self.deliveries.done(item) for item in group))
+            self._settle(session, row_columns(turn.execution, turn.status), group)
+        else:
+            await asyncio.gather(*(self.deliveries.done(item) for item in group))
 
     # memory
 
     def _drop_memory(self, session: Session) -> None:
+        session.told = None
         if session.history is not None:
             self._cached_events -= len(session.history.events)
             session.history = None

@@ -67,8 +67,11 @@ class TaskHubClient:
         )  # fmt: skip
         execution_id = event["OrchestrationInstance"]["ExecutionId"]
         delay = self._until(scheduled_start)
-        _, blob = await self.hub.post(TaskMessage(event, instance_id, execution_id), delay)
-        await self._write_pending(await self._pending_row(event, blob), existing)
+        posted, is_new = await self.hub.post(TaskMessage(event, instance_id, execution_id), delay), False
+        try:
+            is_new = await self._write_pending(await self._pending_row(event, posted.blob), existing)
+        finally:
+            posted.pass_on(is_new)
         return instance_id
 
     def _check_startable(self, existing: Row | None) -> None:
@@ -104,8 +107,10 @@ class TaskHubClient:
         }
         return {name: value for name, value in columns.items() if value is not None}
 
-    async def _write_pending(self, entity: Entity, existing: Row | None) -> None:
+    async def _write_pending(self, entity: Entity, existing: Row | None) -> bool:
         """Inserts the row or replaces the old one; a row that another client wrote meanwhile stays.
+
+        Returns whether there was none before.
 
         The platform gives up on every change of the row. Here a change by the old execution itself (its last
         checkpoint) is no reason to lose the start.
@@ -115,17 +120,17 @@ class TaskHubClient:
             try:
                 if existing is None:
                     await tables.write(table, Write("insert", entity))
-                else:
-                    await tables.write(table, Write("update", entity, etag=existing.etag))
-                return
+                    return True
+                await tables.write(table, Write("update", entity, etag=existing.etag))
+                return False
             except Conflict:
-                return
+                return False
             except (NotFound, PreconditionFailed):
                 if existing is None:  # there is no table
                     raise
                 before, existing = existing, await tables.get(table, str(entity["PartitionKey"]), "")
                 if existing and _execution(existing) != _execution(before):
-                    return
+                    return False
 
     async def status(self, instance_id: str, show_input: bool = True) -> InstanceStatus | None:
         """The status of an instance, None when the hub has no row for it.

@@ -8,7 +8,7 @@ import random
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import cast
+from typing import Protocol, cast
 
 from taskhub import history as histories
 from taskhub import messages, payloads
@@ -21,6 +21,7 @@ from taskhub.layout import SENTINEL, HubNames, check_hub_name, escape_key, row_k
 from taskhub.messages import Encoding, Event, TaskMessage
 
 MAX_DELAY = timedelta(days=7)
+LONGEST_ESCAPE = 6  # bytes of one character in JSON
 _BATCH_ROWS = MAX_TRANSACTION - 1  # the sentinel takes the last place
 _BATCH_BYTES = 3 * 1024 * 1024
 
@@ -35,6 +36,48 @@ class HubSettings:
     store_inputs: bool = False
 
 
+class Offer(Protocol):
+    """Somebody in this process who takes a message that is about to be put."""
+
+    visibility: timedelta  # how long the message is hidden from everybody else
+
+    def withdraw(self) -> None:
+        """The message was not put."""
+        ...
+
+    def accept(self, message: QueueMessage, task: TaskMessage, is_new: bool) -> None:
+        """The message is in its queue. `is_new`: the hub had no row of its instance before."""
+        ...
+
+
+class Receiver(Protocol):
+    """A host that may take messages which are put in its own process, see `TaskHub.receiver`."""
+
+    def offer(self, queue: str, delay: timedelta) -> Offer | None:
+        """Who takes a message of the queue at once; None: it is put for everybody."""
+        ...
+
+    def put_visibly(self, queue: str) -> None:
+        """A message was put for everybody."""
+        ...
+
+
+@dataclass
+class Posted:
+    """A message in its queue, and who waits for it in this process."""
+
+    message: QueueMessage
+    blob: str | None  # the blob that a large message went into
+    _task: TaskMessage
+    _offer: Offer | None = None
+
+    def pass_on(self, is_new: bool = False) -> None:
+        """Lets the message be worked on; nothing happens when it was put for everybody."""
+        offer, self._offer = self._offer, None
+        if offer is not None:
+            offer.accept(self.message, self._task, is_new)
+
+
 class TaskHub:
     """A task hub. Everything here is one storage call or a few; the rules of what may follow what are elsewhere."""
 
@@ -44,6 +87,7 @@ class TaskHub:
         self.clock = clock or SystemClock()
         self.names = HubNames(check_hub_name(settings.name), settings.partition_count)
         self.large = payloads.LargePayloads(account, self.names.large_messages)
+        self.receiver: Receiver | None = None  # the host of this process, while it works on the hub
 
     # creation
 
@@ -92,10 +136,12 @@ class TaskHub:
 
         A message over 45 KiB goes into a blob first. `delay` is cut to seven days, the queue service's limit.
         """
-        return (await self.post(message, delay))[0]
+        posted = await self.post(message, delay)
+        posted.pass_on()
+        return posted.message
 
-    async def post(self, message: TaskMessage, delay: timedelta = NO_DELAY) -> tuple[QueueMessage, str | None]:
-        """As `send`; returns also the name of the blob that a large message went into."""
+    async def post(self, message: TaskMessage, delay: timedelta = NO_DELAY) -> Posted:
+        """As `send`, for a sender who has more to do first: call `pass_on` in any case."""
         is_work = message.kind == messages.TASK_SCHEDULED
         queue = self.names.workitems if is_work else self.names.control_queue(message.instance_id)
         data = messages.envelope(message)
@@ -107,7 +153,24 @@ class TaskHub:
             await self.large.write(blob, payload)
             payload = messages.to_json(messages.wrapper(blob))
         text = messages.to_text(payload, self.settings.encoding)
-        return await self._put(queue, text, min(delay, MAX_DELAY)), blob
+        offer = self.receiver.offer(queue, delay) if self.receiver else None
+        try:
+            put = await self._put(queue, text, offer.visibility if offer else min(delay, MAX_DELAY))
+        except BaseException:
+            if offer:
+                offer.withdraw()
+            raise
+        if self.receiver and not offer:
+            self.receiver.put_visibly(queue)
+        return Posted(put, blob, message, offer)
+
+    @staticmethod
+    def is_large(message: TaskMessage) -> bool:
+        """Whether the message would go into a blob."""
+        texts = (value for value in message.event.values() if isinstance(value, str))
+        if sum(map(len, texts)) * LONGEST_ESCAPE < payloads.MESSAGE_LIMIT // 2:  # beside them there is an envelope
+            return False
+        return len(messages.to_json(messages.envelope(message))) > payloads.MESSAGE_LIMIT
 
     async def _put(self, queue: str, text: str, delay: timedelta) -> QueueMessage:
         try:
@@ -255,6 +318,14 @@ class TaskHub:
         """Sets columns of an Instances row, creating it when it is missing."""
         entity: Entity = {"PartitionKey": escape_key(instance_id), "RowKey": "", **columns}
         await self.account.tables.write(self.names.instances, Write("upsert", entity, mode="merge"))
+
+    async def touch_row(self, instance_id: str, columns: Entity) -> None:
+        """Sets columns of an Instances row if there is one."""
+        entity: Entity = {"PartitionKey": escape_key(instance_id), "RowKey": "", **columns}
+        try:
+            await self.account.tables.write(self.names.instances, Write("update", entity, mode="merge"))
+        except NotFound:
+            pass
 
     async def input_column(self, event: Event) -> str | None:
         """What the Input column of a pending instance holds: the input, or the address of a blob for a long one.

@@ -167,13 +167,17 @@ class Queues:
     log: list[tuple[str, str]]
     live: dict[str, Live] = field(default_factory=dict)
     allowed: dict[str, int] = field(default_factory=dict)  # how many messages may still be taken; all when not named
+    engine: Engine | None = None  # who else would hand messages over that may not be taken
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self.service, name)
 
     async def put(self, queue: str, text: str, delay: timedelta = timedelta(0)) -> QueueMessage:
         message: QueueMessage = await self.service.put(queue, text, delay)
-        self.live[message.id] = Live(queue, text, max(0, math.ceil(delay.total_seconds()) - 1))
+        if delay in (DURABLE.control_queue_visibility, DURABLE.work_item_queue_visibility):
+            self.live[message.id] = Live(queue, text, 0, 1)  # put into our own hands: as if it had been taken at once
+        else:
+            self.live[message.id] = Live(queue, text, max(0, math.ceil(delay.total_seconds()) - 1))
         self.log.append(("put", _kind(text)))
         return message
 
@@ -185,7 +189,13 @@ class Queues:
                 self.live[message.id].dequeues = message.dequeue_count
         if queue in self.allowed:
             self.allowed[queue] -= len(found)
+            self.keep_waiting(queue)
         return found
+
+    def keep_waiting(self, queue: str) -> None:
+        """What is put from now on waits in the queue, behind what waits there."""
+        assert self.engine is not None and self.engine.hub.receiver is not None
+        self.engine.hub.receiver.put_visibly(queue)
 
     async def delete(self, queue: str, message: QueueMessage) -> None:
         await self.service.delete(queue, message)
@@ -245,10 +255,11 @@ class Stage:
 
     def close(self, queue: str) -> None:
         """Nobody gets anything from the queue any more."""
-        self.queues.allowed[queue] = 0
+        self.allow(queue, 0)
 
     def allow(self, queue: str, count: int) -> None:
         self.queues.allowed[queue] = count
+        self.queues.keep_waiting(queue)
 
     def open(self, queue: str) -> None:
         del self.queues.allowed[queue]
@@ -298,6 +309,7 @@ def on_stage(
             account, settings, worker, FunctionIndex(worker.functions), clock, Identity("stage", "g"), 30,
             lambda _: None, _no_http,
         )  # fmt: skip
+        account.queues.engine = engine
         await engine.start()
         try:
             await play(Stage(account, engine, clock, account.queues, log))

@@ -134,7 +134,7 @@ async def test_a_queue_that_is_missing_is_created_when_it_is_needed(hub: TaskHub
 
 
 async def test_a_large_message_waits_in_a_blob(hub: TaskHub) -> None:
-    _, blob = await hub.post(TaskMessage(raised("x" * 70_000), "a/b", None, activity_id="01d1e252-f1ca-4528"))
+    blob = (await hub.post(TaskMessage(raised("x" * 70_000), "a/b", None, activity_id="01d1e252-f1ca-4528"))).blob
     assert blob == "a^0b/message-01d1e252f1ca4528-EventRaised.json.gz"
     (message,) = await hub.account.queues.peek(QUEUE)
     assert messages.from_text(message.text) == messages.wrapper(blob)
@@ -144,12 +144,12 @@ async def test_a_large_message_waits_in_a_blob(hub: TaskHub) -> None:
 async def test_a_message_just_below_the_limit_stays_in_the_queue(hub: TaskHub) -> None:
     empty = len(messages.to_json(messages.envelope(TaskMessage(raised(""), "order-1", None, activity_id="x"))))
     for length, is_large in ((45 * 1024 - empty - 10, False), (45 * 1024 - empty + 1, True)):
-        _, blob = await hub.post(TaskMessage(raised("x" * length), "order-1", None, activity_id="x"))
+        blob = (await hub.post(TaskMessage(raised("x" * length), "order-1", None, activity_id="x"))).blob
         assert (blob is not None) is is_large
 
 
 async def test_a_message_whose_blob_is_missing_is_not_found(hub: TaskHub) -> None:
-    _, blob = await hub.post(TaskMessage(raised("x" * 70_000), "order-1", None))
+    blob = (await hub.post(TaskMessage(raised("x" * 70_000), "order-1", None))).blob
     assert blob is not None
     await hub.account.blobs.delete(hub.names.large_messages, blob)
     (message,) = await hub.account.queues.peek(QUEUE)
