@@ -18,7 +18,7 @@
     testing             the test kit: an app's orchestrations in virtual time (virtual_time: the loop that skips)
     geo_pair, lag       a geo-replicated account, and how far its secondary is behind
     drills/             one failure each, on real hosts; report: what a drill found
-    simulate, simulation
+    simulate, simulation/
                         a thousand failovers with their recovery, in memory
     gateways            stand-ins for the services that the workflows call
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 import concurrent.futures
-import dataclasses
+import json
 import logging
 import os
 import random
@@ -17,7 +17,8 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 from lab.progress import Screen
-from lab.simulation import Ground, Plan, Simulation, Verdict, draw
+from lab.simulation.plan import Plan, Request, draw, simpler
+from lab.simulation.run import Ground, Simulation, Verdict
 
 SEEDS = 1_000_000_000
 CHUNK = 20
@@ -70,39 +71,35 @@ def shrink(plan: Plan, way: Way = Way()) -> Plan:  # noqa: B008
     smaller = True
     while smaller:
         smaller = False
-        for candidate in _simpler(plan):
+        for candidate in simpler(plan):
             if play(candidate, way).problems:
                 plan, smaller = candidate, True
                 break
     return plan
 
 
-def _simpler(plan: Plan) -> Iterator[Plan]:
-    for index in range(len(plan.requests)):
-        yield dataclasses.replace(plan, requests=plan.requests[:index] + plan.requests[index + 1 :])
-    for index in range(len(plan.crashes)):
-        yield dataclasses.replace(plan, crashes=plan.crashes[:index] + plan.crashes[index + 1 :])
-    if plan.doctor_dies_after is not None:
-        yield dataclasses.replace(plan, doctor_dies_after=None)
-    if plan.reconciler_dies_after is not None:
-        yield dataclasses.replace(plan, reconciler_dies_after=None)
-    if plan.way_home:
-        yield dataclasses.replace(plan, way_home=False)
-
-
 def describe(plan: Plan, verdict: Verdict, way: Way) -> str:
     """A failing run for the person who reads it, with the command that replays it."""
     lines = [f"seed {plan.seed}: {problem}" for problem in verdict.problems[:5]]
-    lines += [f"  t={request.at:6.2f} s  {request.instance_id} {request.input}"
-              + (f", event {request.event_after:.2f} s later" if request.event_after is not None else "")
-              for request in plan.requests]  # fmt: skip
+    lines += [line for request in plan.requests for line in _told(request)]
+    lines += [f"  t={signal.at:6.2f} s  {signal.key} to {signal.entity}" for signal in plan.signals]
     lines += [f"  t={crash:6.2f} s  West Europe's host crashes" for crash in plan.crashes if crash < plan.loss]
     lines.append(f"  t={plan.loss:6.2f} s  West Europe is lost, lag {plan.lag:g} s")
     for name, writes in (("doctor", plan.doctor_dies_after), ("reconciler", plan.reconciler_dies_after)):
         if writes is not None:
             lines.append(f"  the {name} is killed after {writes} writes, and runs again")
+    lines += [f"  North Europe's host crashes {seconds:.2f} s after the recovery" for seconds in plan.later_crashes]
+    if plan.way_home:
+        lines.append(f"  the account goes home, with {len(plan.at_home)} more requests under way")
     lines.append(f"replay: python -m lab simulate --seed {plan.seed}{way.flags}")
     return "\n".join(lines)
+
+
+def _told(request: Request) -> Iterator[str]:
+    yield f"  t={request.at:6.2f} s  {request.instance_id} {json.dumps(request.input)}"
+    for event in request.events:
+        when = f" once its status is {event.when}" if event.when else ""
+        yield f"             event {event.name} {event.data} to it{event.to}, {event.after:.2f} s later{when}"
 
 
 def _chunk(seeds: list[int], way: Way) -> list[tuple[int, Verdict]]:

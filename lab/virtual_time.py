@@ -15,9 +15,13 @@ _THREAD_WAIT = 0.05  # real seconds between looks while a thread is at work
 
 
 class VirtualTimeLoop(asyncio.SelectorEventLoop):
-    """A loop that never waits for a timer: it skips to it. Work in threads holds time still until it is done."""
+    """A loop that never waits for a timer: it skips to it. Work in threads holds time still until it is done.
 
-    def __init__(self) -> None:
+    Without `threads` such work is done at once on the loop's own thread, so that everything has one order.
+    """
+
+    def __init__(self, threads: bool = True) -> None:
+        self._with_threads = threads
         self._now = 0.0
         self._threads = 0
         super().__init__(_SkippingSelector(self))
@@ -41,10 +45,20 @@ class VirtualTimeLoop(asyncio.SelectorEventLoop):
     def run_in_executor(  # type: ignore[override]
         self, executor: Executor | None, func: Callable[..., T], *args: Any
     ) -> asyncio.Future[T]:
+        if not self._with_threads:
+            return self._done_at_once(func, *args)
         future: asyncio.Future[T] = super().run_in_executor(executor, func, *args)
         self._threads += 1
         future.add_done_callback(self._thread_done)
         return future
+
+    def _done_at_once(self, func: Callable[..., T], *args: Any) -> asyncio.Future[T]:
+        done: asyncio.Future[T] = self.create_future()
+        try:
+            done.set_result(func(*args))
+        except Exception as error:
+            done.set_exception(error)
+        return done
 
     def _thread_done(self, _: asyncio.Future[Any]) -> None:
         self._threads -= 1
@@ -76,9 +90,9 @@ class VirtualClock:
         return self._start + timedelta(seconds=self._loop.time())
 
 
-def run(main: Callable[[VirtualClock], Coroutine[Any, Any, T]], start: datetime = START) -> T:
+def run(main: Callable[[VirtualClock], Coroutine[Any, Any, T]], start: datetime = START, threads: bool = True) -> T:
     """Runs a coroutine to its end in virtual time."""
-    loop = VirtualTimeLoop()
+    loop = VirtualTimeLoop(threads)
     try:
         asyncio.set_event_loop(loop)
         return loop.run_until_complete(main(VirtualClock(loop, start)))

@@ -202,6 +202,9 @@ def _look_child(facts: Facts, leaf: Leaf) -> Delivery:
         return _gone(leaf, f"{child_id} never began, and its start is not queued", "start", hidden)
     if child.accepted_start is not None:
         return Delivery(leaf, "ready", f"{child_id} will begin")
+    if child.start_event is not None and _is_of_another_attempt(child, leaf.number):
+        why = f"{child_id} ran for an earlier attempt, and the start of this one is not queued"
+        return _gone(leaf, why, "start", hidden)
     if child.start_event is None and not child.row_is_terminal:
         return _gone(leaf, f"the history of {child_id} is gone, and its start is not queued", "start", hidden)
     if child.end_event is not None or (child.row_is_terminal and not child.is_open):
@@ -213,6 +216,12 @@ def _look_child(facts: Facts, leaf: Leaf) -> Delivery:
     if state in ("outside", "unsure"):
         return Delivery(leaf, state, f"{child_id} waits for something from outside")
     return Delivery(leaf, "blocked", f"{child_id} is stuck itself")
+
+
+def _is_of_another_attempt(child: Facts, number: int) -> bool:
+    """Whether a child's run answers another number: a retry, or another call, starts the same id again."""
+    scheduled = (child.parent or {}).get("TaskScheduleId")
+    return isinstance(scheduled, int) and scheduled != number
 
 
 def _look_call(facts: Facts, leaf: Leaf) -> Delivery:

@@ -86,7 +86,7 @@ class Examination:
             if delivery.lost == "start":
                 created = verdict.facts.scheduled[m.SUB_CREATED, delivery.leaf.number]
                 self.waiting_parents.add(str(created.get("InstanceId")))
-        if verdict.kind == "completed" and not verdict.needs_repair:
+        if verdict.kind == "completed" and not verdict.needs_repair and not verdict.findings:
             return
         findings = "; ".join(f"{finding.name}: {finding.because}" for finding in verdict.findings)
         self._lines.execute(

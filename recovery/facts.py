@@ -283,6 +283,15 @@ class Facts:
                 return start
         return None
 
+    @property
+    def has_next_attempt(self) -> bool:
+        """Whether the queued start of a child is for another attempt of its parent than the history."""
+        start = self.accepted_start
+        if start is None or start.task is None or self.start_event is None:
+            return False
+        before = attempt_of(self.start_event)
+        return before is not None and attempt_of(start.task.event) != before
+
     @cached_property
     def refused_starts(self) -> list[Message]:
         return [start for start in self.starts if not self.start_is_accepted(start)]
@@ -389,6 +398,14 @@ class Facts:
     def requests_for(self, request_id: str) -> list[Message]:
         """Queued requests with an id, when this is an entity."""
         return [x for x in self.event_messages if x.task and (request_of(x.task.event) or {}).get("id") == request_id]
+
+
+def attempt_of(start: Event) -> tuple[object, object] | None:
+    """Which call of which run of its parent a child's start answers: (ExecutionId, number); None for no child."""
+    parent = start.get("ParentInstance")
+    if not isinstance(parent, dict):
+        return None
+    return parent.get("OrchestrationInstance", {}).get("ExecutionId"), parent.get("TaskScheduleId")
 
 
 def _identity(event: Event) -> tuple[object, object, datetime]:

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 from recovery.awaits import Delivery, lost_operations, not_awaited
 from recovery.facts import Facts
 from recovery.observed import Message
 from taskhub import messages as m
+from taskhub.accounts import Entity
 
 Outcome = Literal[
     "fine", "duplicates", "cosmetic", "unreachable", "stuck", "lost", "wrong-result", "error-loop", "undecided"
@@ -61,6 +63,29 @@ def _drift(f: Facts) -> Finding | None:
             "row-of-earlier-run", f"a new run is under way, the row is that of an earlier one ({f.status})", "cosmetic"
         )
     return None
+
+
+def _status_behind(f: Facts) -> Finding | None:
+    """Clients that wait for a status would wait for ever: the engine writes it with the next checkpoint only."""
+    row, replayed = f.row, f.replayed
+    if row is None or replayed is None or replayed.ends or replayed.contradiction or f.is_torn:
+        return None
+    if not f.is_open or f.row_is_terminal or f.row_is != "same":
+        return None
+    shown = custom_status_of(row)
+    if shown == (replayed.custom_status or None):
+        return None
+    why = f"the code has set the custom status {replayed.custom_status!r}, the row shows {shown!r}"
+    return Finding("custom-status-behind", why, "cosmetic")
+
+
+def custom_status_of(row: Entity) -> Any:
+    """The custom status that a row shows, None when it shows none."""
+    text = row.get("CustomStatus")
+    try:
+        return json.loads(text) if isinstance(text, str) and text else None
+    except ValueError:
+        return text
 
 
 def _dead_address(f: Facts) -> Finding | None:
@@ -128,7 +153,9 @@ def _event_before_start(f: Facts) -> Finding | None:
 
 
 def _lost_beside(f: Facts) -> Finding | None:
-    if not f.is_open or f.replayed is None or f.terminations or (f.row_is_terminal and f.row_is != "older"):
+    if not f.is_open or f.replayed is None or f.terminations or f.has_next_attempt:
+        return None
+    if f.row_is_terminal and f.row_is != "older":
         return None
     missing = tuple(not_awaited(f))
     if not missing:
@@ -138,7 +165,7 @@ def _lost_beside(f: Facts) -> Finding | None:
 
 
 def _operations_lost(f: Facts) -> Finding | None:
-    if not f.is_open:
+    if f.start_event is None:
         return None
     missing = tuple(lost_operations(f))
     if not missing:
@@ -147,6 +174,14 @@ def _operations_lost(f: Facts) -> Finding | None:
     return Finding(
         "operations-lost", f"{names}: the entity does not know of it any more", "wrong-result", missing=missing
     )
+
+
+def _work_not_in_history(f: Facts) -> Finding | None:
+    """A row that is ahead of its history proves the result, not what was sent to entities on the way to it."""
+    if f.is_entity or not f.row_is_terminal or f.end_event is not None or f.row_is == "older":
+        return None
+    why = "it ended after what the history holds; whether entities got what it asked of them since is not known"
+    return Finding("work-not-in-history", why)
 
 
 def _poison(f: Facts) -> Finding | None:
@@ -170,9 +205,10 @@ def _wrong_queue(f: Facts) -> Finding | None:
 
 
 FINDINGS: tuple[Callable[[Facts], Finding | None], ...] = (
-    _no_row, _drift, _dead_address, _dead_path, _other_generation, _after_the_end, _nobody_answers, _event_before_start,
+    _no_row, _drift, _status_behind,
+    _dead_address, _dead_path, _other_generation, _after_the_end, _nobody_answers, _event_before_start,
     _lost_beside,
-    _operations_lost,
+    _operations_lost, _work_not_in_history,
     _poison, _unreadable_message, _wrong_queue,
 )  # fmt: skip
 

@@ -10,15 +10,18 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any, Literal
 
 from recovery.facts import Facts
 from recovery.journal import Entry
-from recovery.observed import Message, sent_at
+from recovery.observed import Message, request_of, sent_at
+from taskhub import messages as m
 
 State = Literal["there", "started", "raised", "ended", "uncertain", "reported", "unreadable", "withdrawn"]
+NAMESAKE = "another event of this name is on record: the SDK gives one that comes before its wait to all of them"
+NO_RECORD = "an entity keeps no record of signals: compare its state, and send it again if it is missing"
 SKEW = timedelta(seconds=10)  # between the clocks that wrote the journal and the hub
 
 
@@ -91,15 +94,30 @@ def match_events(
             outcomes.append(Outcome(entry, "there", "the hub holds it"))
         elif begins is None and has_ended(facts):
             outcomes.append(Outcome(entry, "ended", "its instance has ended"))
+        elif begins is None and begun(facts) is None:
+            why = "the hub holds nothing of its instance, and no start is on record: it is raised once that has begun"
+            outcomes.append(Outcome(entry, "uncertain", why))
         else:
             outcomes.append(_missing_event(entry, generation, facts, raise_uncertain, first))
-    return outcomes
+    return _with_namesakes(outcomes)
+
+
+def _with_namesakes(outcomes: list[Outcome]) -> list[Outcome]:
+    """Says of a raised event that it has a namesake: of several that come too early the SDK keeps the last alone."""
+    names = Counter(outcome.entry.name.lower() for outcome in outcomes)
+    return [
+        replace(x, why=f"{x.why}; {NAMESAKE}") if x.state == "raised" and names[x.entry.name.lower()] > 1 else x
+        for x in outcomes
+    ]
 
 
 def _missing_event(
     entry: Entry, generation: datetime | None, facts: Facts, raise_uncertain: bool, first: datetime | None
 ) -> Outcome:
     created = (facts.row or {}).get("CreatedTime")
+    child_began = _created_by_parent(facts)
+    if child_began is not None and entry.moment < child_began:
+        return Outcome(entry, "raised", "its parent has begun it anew since")
     is_later_generation = generation is not None and first is not None and first < generation - SKEW
     if generation is None or entry.moment >= generation or not is_later_generation:
         return Outcome(entry, "raised", "neither the history nor a queue holds it")
@@ -109,9 +127,37 @@ def _missing_event(
     return Outcome(entry, state, "accepted just before the present generation began: used, or lost at the border")
 
 
-def match_signal(entry: Entry, facts: Facts) -> tuple[State, str]:
-    """What became of a signal: an entity's history does not tell."""
-    queued = any(canonical(entry.text) in canonical(x.task.event.get("Input")) for x in facts.event_messages if x.task)
-    if queued:
-        return "there", "it is queued"
-    return "reported", "an entity keeps no record of signals: compare its state, and send it again if it is missing"
+def _created_by_parent(facts: Facts) -> datetime | None:
+    """When a child's parent asked for this run of it, if the parent's history still tells."""
+    parent = facts.related.get(str((facts.parent or {}).get("InstanceId")))
+    if parent is None or facts.parent is None or facts.parent.get("ExecutionId") != parent.execution:
+        return None
+    created = parent.scheduled.get((m.SUB_CREATED, facts.parent.get("TaskScheduleId") or 0))
+    return None if created is None else sent_at(created)
+
+
+def match_signals(entries: Sequence[Entry], facts: Facts) -> list[Outcome]:
+    """What became of an entity's accepted signals: each one queued counts once, its history keeps no record."""
+    queued = Counter[tuple[str, str]]()
+    doubtful = Counter[tuple[str, str]]()
+    last_turn = sent_at(facts.start_event) + SKEW if facts.start_event is not None else None
+    for message in facts.event_messages:
+        request = request_of(message.task.event) if message.task else None
+        if request is None or not request.get("signal") or request.get("parent"):
+            continue
+        key = str(request.get("op")), canonical(request.get("input"))
+        queued[key] += 1
+        doubtful[key] += last_turn is not None and message.inserted < last_turn
+    outcomes = []
+    for entry in entries:
+        key = entry.name, canonical(entry.text)
+        if queued[key] <= 0:
+            outcomes.append(Outcome(entry, "reported", NO_RECORD))
+        elif doubtful[key] > 0:
+            doubtful[key] -= 1
+            why = "it is queued from before the entity's last turn: it may have been done, and is done again then"
+            outcomes.append(Outcome(entry, "uncertain", why))
+        else:
+            outcomes.append(Outcome(entry, "there", "it is queued"))
+        queued[key] -= 1
+    return outcomes

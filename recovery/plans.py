@@ -17,6 +17,7 @@ from typing import Any
 from recovery.awaits import Delivery, Leaf, pokes
 from recovery.observed import EPOCH, Message, request_of
 from recovery.proofs import (
+    custom_status,
     restored_rows,
     row_from_history,
     row_from_start,
@@ -229,6 +230,8 @@ class _Planner:
             self.steps.append(WriteRow(row_from_history(self.f), replace="row-of-earlier-run" in names))
         elif names & {"row-behind", "row-pending", "row-suspended"}:
             self.steps.append(WriteRow(status_from_history(self.f)))
+        elif "custom-status-behind" in names:
+            self.steps.append(WriteRow(custom_status(self.f)))
         if "address-dead" in names:
             dead = [x.split(" ")[0] for x in self.f.instance.missing_blobs if x.startswith(("Input ", "Output "))]
             row = self.f.row or {}

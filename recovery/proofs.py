@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 
@@ -145,12 +146,19 @@ def row_from_history(facts: Facts) -> Entity:
     return columns | status_from_history(facts)
 
 
+def custom_status(facts: Facts) -> Entity:
+    """The column that the code's last custom status fills, when the code is at hand and says."""
+    if facts.is_entity or facts.replayed is None or facts.replayed.ends or not facts.is_open:
+        return {}
+    return {"CustomStatus": json.dumps(facts.replayed.custom_status, ensure_ascii=False)}
+
+
 def status_from_history(facts: Facts) -> Entity:
     """The status columns that a history proves."""
     last = m.parse_timestamp(str(facts.events[-1]["Timestamp"]))
     columns: Entity = {"LastUpdatedTime": last, "ExecutionId": str(facts.execution)}
     if facts.end_event is None:
-        return columns | {"RuntimeStatus": "Suspended" if facts.is_suspended else "Running"}
+        return columns | custom_status(facts) | {"RuntimeStatus": "Suspended" if facts.is_suspended else "Running"}
     columns |= {"RuntimeStatus": facts.end_status, "CompletedTime": last}
     if facts.end_event.get("Result") is not None:
         columns["Output"] = str(facts.end_event["Result"])

@@ -27,9 +27,8 @@ from recovery.errors import HubIsLive, RecoveryError
 from recovery.examination import UNREADABLE
 from recovery.facts import Facts
 from recovery.hub_version import ensure_known_version
-from recovery.hub_version import ensure_known_version
 from recovery.journal import DEFAULT_HUB, Entry, Journal, JournalOfAnotherHub, Kind, OnRecord
-from recovery.matching import SKEW, Outcome, State, begun, has_ended, match_events, match_signal
+from recovery.matching import SKEW, Outcome, State, begun, has_ended, match_events, match_signals
 from recovery.observed import Instance, Message
 from recovery.plans import LOST
 from recovery.proofs import row_from_start
@@ -192,9 +191,7 @@ class Reconciler:
             yield outcome
         for outcome in match_events([x for x in entries if x.kind == "event"], facts, begins, self.raise_uncertain):
             yield outcome
-        for entry in entries:
-            if entry.kind == "signal":
-                yield Outcome(entry, *match_signal(entry, facts))
+        yield from match_signals([x for x in entries if x.kind == "signal"], facts)
 
     def _start(self, entry: Entry, is_last: bool, count: int, facts: Facts) -> Outcome:
         since = begun(facts)
@@ -277,9 +274,9 @@ def _line(outcome: Outcome) -> Line:
 
 
 def main(command: str, arguments: Sequence[str]) -> int:
-    quiet()
     """Runs the command; 0 nothing is missing (any more), 1 something is, 2 journal or hub cannot be read."""
     options = parser(command).parse_args(arguments)
+    quiet()
     try:
         return asyncio.run(run(options))
     except (RecoveryError, TaskHubError, RecordsUnreachable, JournalOfAnotherHub, OSError) as error:
@@ -310,25 +307,24 @@ def parser(command: str) -> argparse.ArgumentParser:
     return result
 
 
-    check_page(options.html)
 async def run(options: argparse.Namespace, clock: Clock | None = None) -> int:
     """Compares, and repairs when asked to."""
+    check_page(options.html)
     records = open_place(options.journal) if options.journal else open_records()
     if records is None:
         raise RecoveryError("No journal is named: give --journal, or the setting JOURNAL_STORAGE.")
     account = await open_existing(options.storage, clock)
-        await ensure_known_version(hub)
     try:
         hub = await find_hub(account, options.hub, clock)
         await ensure_known_version(hub)
         leases = await live_leases(hub)
         if options.apply and leases and not options.force:
             raise HubIsLive(f"Nothing was changed: {leases[0]}. Reconcile before a host starts, or give --force.")
+        way: Way = "peek" if leases and not options.force else "everything"
+        journal = Journal(records, options.journal_hub)
         progress = Progress("requests")
         if progress.is_shown:
             progress.total = await asyncio.to_thread(journal.count)
-        way: Way = "peek" if leases and not options.force else "everything"
-        journal = Journal(records, options.journal_hub)
         reconciler = Reconciler(hub, journal, way, options.raise_uncertain, progress)
         result = await reconciler.run(apply=options.apply and not options.dry_run)
         progress.clear()

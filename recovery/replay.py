@@ -12,6 +12,7 @@ import sys
 import warnings
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -52,6 +53,7 @@ class Replayed:
     contradiction: str = ""  # how code and history differ
     ends: bool = False  # the code returned, failed or continued as new: only the commit of that is missing
     issued: int = 0  # how many numbers the code gave out
+    custom_status: Any = None  # as the code has set it last
 
 
 class App:
@@ -115,7 +117,6 @@ def _functions(module: Any) -> list[Any]:
 
 def replay(orchestrator: Callable[..., Any], facts: Facts) -> Replayed | None:
     """Replays one open history with an orchestrator as the app registered it."""
-    from azure.durable_functions.models.DurableOrchestrationContext import DurableOrchestrationContext
     from azure.durable_functions.models.TaskOrchestrationExecutor import TaskOrchestrationExecutor
 
     body = _trigger(facts)
@@ -125,7 +126,7 @@ def replay(orchestrator: Callable[..., Any], facts: Facts) -> Replayed | None:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            context = DurableOrchestrationContext.from_json(json.dumps(body))
+            context = _watched_context().from_json(json.dumps(body))
             context._input_expected_type = getattr(orchestrator, "_df_input_type", None)
             executor.execute(context, context.histories, getattr(orchestrator, "orchestrator_function", orchestrator))
     except Exception as error:
@@ -133,6 +134,28 @@ def replay(orchestrator: Callable[..., Any], facts: Facts) -> Replayed | None:
         if executor.exception is None:
             return Replayed(None, contradiction=f"the replay fails: {type(error).__name__}: {error}"[:300])
     return _result(facts, executor, context)
+
+
+@lru_cache(maxsize=1)
+def _watched_context() -> Any:
+    """The SDK's context, which also notes the task that each number was given to.
+
+    The actions alone do not tell: one with retries takes further numbers while the run goes on.
+    """
+    from azure.durable_functions.models.DurableOrchestrationContext import DurableOrchestrationContext
+    from azure.durable_functions.models.Task import AtomicTask
+
+    class Watched(DurableOrchestrationContext):  # type: ignore[misc]
+        def __init__(self, *args: Any, **named: Any) -> None:
+            self.numbered: dict[int, Any] = {}
+            super().__init__(*args, **named)
+
+        def _add_to_open_tasks(self, task: Any) -> None:
+            super()._add_to_open_tasks(task)
+            if isinstance(task, AtomicTask) and isinstance(task.id, int):
+                self.numbered.setdefault(task.id, task)
+
+    return Watched
 
 
 def _trigger(facts: Facts) -> dict[str, Any] | None:
@@ -172,12 +195,13 @@ def _json(text: Any) -> Any:
 
 def _result(facts: Facts, executor: Any, context: Any) -> Replayed:
     issued = int(context._sequence_number)
-    commands = dict(_commands(context._action_payload_v2 or context._action_payload_v1))
+    commands = dict(_commands(context.numbered))
     ended = bool(executor.orchestrator_returned or executor.exception is not None or context.will_continue_as_new)
     contradiction = _contradiction(facts, issued, commands)
     if ended:
         return Replayed(Leaf("command"), commands, contradiction, ends=True, issued=issued)
-    return Replayed(_tree(facts, executor.current_task, commands), commands, contradiction, issued=issued)
+    tree = _tree(facts, executor.current_task)
+    return Replayed(tree, commands, contradiction, issued=issued, custom_status=context.custom_status)
 
 
 def _contradiction(facts: Facts, issued: int, commands: dict[int, Command]) -> str:
@@ -206,31 +230,22 @@ _ACTIONS: dict[str, Kind] = {
 _RETRIES: dict[str, Kind] = {"CallActivityWithRetryAction": "activity", "CallSubOrchestratorWithRetryAction": "child"}
 
 
-def _commands(actions: list[Any]) -> Iterator[tuple[int, Command]]:
-    """(number, command) in the order of the numbers, as far as they are certain.
-
-    An action with retries takes further numbers while the run goes on, so the numbers behind it depend on the history;
-    from there on they are found by `_tree` and the history alone.
-    """
-    number = 0
-    for action in _flat(actions):
+def _commands(numbered: dict[int, Any]) -> Iterator[tuple[int, Command]]:
+    """(number, command) of everything that the code asked for and that has a number."""
+    for number, task in sorted(numbered.items()):
+        action = task.action_repr
         kind = type(action).__name__
-        if kind in _RETRIES:
-            yield number, _command(action, _RETRIES[kind])
-            return
         if kind in _ACTIONS:
             yield number, _command(action, _ACTIONS[kind])
-            number += 1
-
-
-def _flat(actions: Any) -> Iterator[Any]:
-    for action in actions if isinstance(actions, list) else [actions]:
-        if isinstance(action, list):
-            yield from _flat(action)
-        elif hasattr(action, "compound_actions") or hasattr(action, "compound_tasks"):
-            yield from _flat(getattr(action, "compound_actions", None) or action.compound_tasks)
-        else:
-            yield action
+        elif kind in _RETRIES:
+            yield number, _command(action, _RETRIES[kind])
+        elif kind == "NoOpAction":  # of an action with retries: a pause, or another attempt
+            tried = getattr(task.parent, "actions", None)
+            tried = tried[0] if isinstance(tried, list) else tried
+            if type(tried).__name__ in _RETRIES and "timer" not in str(action.metadata).lower():
+                yield number, _command(tried, _RETRIES[type(tried).__name__])
+            else:
+                yield number, Command("timer", "", None)
 
 
 def _command(action: Any, kind: Kind) -> Command:
@@ -247,35 +262,21 @@ def _compact(value: Any) -> str:
     return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
 
 
-def _tree(facts: Facts, task: Any, commands: dict[int, Command]) -> Awaited | None:
+def _tree(facts: Facts, task: Any) -> Awaited | None:
     """The awaited task of the SDK as a tree of what is still missing of it."""
-    from azure.durable_functions.models.Task import CompoundTask, RetryAbleTask, WhenAnyTask
+    from azure.durable_functions.models.Task import CompoundTask, WhenAnyTask
 
     if isinstance(task, CompoundTask):
-        if isinstance(task, RetryAbleTask):
-            _learn_retry(task, commands)
         parts = tuple(
             part for child in task.children if child in task.pending_tasks
-            for part in [_tree(facts, child, commands)] if part is not None
+            for part in [_tree(facts, child)] if part is not None
         )  # fmt: skip
         grown = tuple(
             part for child in task.pending_tasks if child not in task.children
-            for part in [_tree(facts, child, commands)] if part is not None
+            for part in [_tree(facts, child)] if part is not None
         )  # fmt: skip
         return AnyOf(parts + grown) if isinstance(task, WhenAnyTask) else AllOf(parts + grown)
     return _leaf(facts, task)
-
-
-def _learn_retry(task: Any, commands: dict[int, Command]) -> None:
-    """Every attempt of an action with retries has the same name and input."""
-    action = task.actions[0] if isinstance(task.actions, list) else task.actions
-    kind = _RETRIES.get(type(action).__name__)
-    if kind is None:
-        return
-    command = _command(action, kind)
-    for attempt in {*task.children, *task.pending_tasks}:
-        if isinstance(attempt.id, int):
-            commands.setdefault(attempt.id, command)
 
 
 def _leaf(facts: Facts, task: Any) -> Leaf | None:

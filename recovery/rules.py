@@ -166,6 +166,8 @@ def _entity_without_history(f: Facts) -> Judgement | None:
 def _entity(f: Facts) -> Judgement | None:
     if not f.is_entity:
         return None
+    if f.has_history and f.event_messages:
+        return Judgement("goes-on", "fine", f"an entity that is asked for something: {len(f.event_messages)} queued")
     if f.has_history:
         return Judgement("waiting", "fine", "an entity; it works when it is called")
     return Judgement("goes-on", "fine", "an entity that begins with the request that is queued")
@@ -240,6 +242,14 @@ def _orphan(f: Facts) -> Judgement | None:
 
 
 # An open history.
+
+
+def _next_attempt(f: Facts) -> Judgement | None:
+    if not f.is_open or not f.has_next_attempt:
+        return None
+    old = tuple(f.for_current([*f.work_items, *f.answers]))
+    why = "its parent has gone on and starts it again for another attempt; what is open here is of the one before"
+    return Judgement("goes-on", "duplicates" if old else "fine", why, surplus=old)
 
 
 def _child_restarts(f: Facts) -> Judgement | None:
@@ -387,6 +397,7 @@ RULES: tuple[Rule, ...] = (
     Rule("history-lost", "C5-E, D4: row Running for ever", _history_lost),
     Rule("orphan-messages", "C23: discarded; no row, no history, no start", _orphan),
     Rule("result-in-row", "C17-L: row Completed over an open history, a zombie", _result_in_row),
+    Rule("next-attempt", "a child's start for another number of its parent begins anew", _next_attempt),
     Rule("child-restarts", "a child's start under a new ExecutionId begins again", _child_restarts),
     Rule("event-twice", "C16-L: external events are never deduplicated", _event_twice),
     Rule("terminate-queued", "c22: a queued terminate ends any open history, also a stuck one", _terminates),

@@ -291,21 +291,25 @@ class Snapshot:
             yield str(entity["PartitionKey"]), (entity.get("RuntimeStatus"), entity.get("ExecutionId"), dead)
 
     async def _histories(self) -> AsyncIterator[tuple[str, Any]]:
-        """(key, (execution, how it ended)) of each history, from as few columns as possible."""
-        key, execution, end = None, None, None
+        """(key, (execution, how it ended)) of each history, from as few columns as possible.
+
+        One that asked things of entities counts as not ended: whether they know of it is for the rules to say.
+        """
+        key, execution, end, asks = None, None, None, False
         columns = ("EventType", "ExecutionId", "OrchestrationStatus")
         async for row in self.hub.account.tables.rows(self.hub.names.history, Query(select=columns)):
             entity = row.entity
             if entity["PartitionKey"] != key:
                 if key is not None:
-                    yield key, (execution, end)
-                key, execution, end = str(entity["PartitionKey"]), entity.get("ExecutionId"), None
+                    yield key, (execution, None if asks else end)
+                key, execution, end, asks = str(entity["PartitionKey"]), entity.get("ExecutionId"), None, False
             if entity["RowKey"] == SENTINEL:
                 execution = entity.get("ExecutionId")
             if entity.get("EventType") == "ExecutionCompleted":
                 end = (entity.get("ExecutionId"), entity.get("OrchestrationStatus"))
+            asks = asks or entity.get("EventType") == "EventSent"
         if key is not None:
-            yield key, (execution, end)
+            yield key, (execution, None if asks else end)
 
     async def _queued(self) -> AsyncIterator[tuple[str, Any]]:
         cursor = self.seen.execute("SELECT DISTINCT key FROM seen WHERE key <> '' ORDER BY key")
@@ -375,8 +379,12 @@ class Snapshot:
         return replace(facts, journal_events=events_lost(facts)) if events_lost else facts
 
     async def alone(self, instance_id: str) -> Facts:
-        """An instance without those it calls, which is all that a comparison with the journal asks about."""
-        return Facts(await self.instance(instance_id), now=self.hub.clock.now())
+        """An instance and its parent, which is all that a comparison with the journal asks about."""
+        facts = Facts(await self.instance(instance_id), now=self.hub.clock.now())
+        if facts.parent is None or not facts.is_open:
+            return facts
+        parent = Facts(await self.instance(str(facts.parent.get("InstanceId"))), now=facts.now)
+        return replace(facts, related={parent.id: parent})
 
     async def _family(self, instance_id: str, replay: Replay | None, above: set[str]) -> Facts:
         control = self.hub.names.control_queue(instance_id)
@@ -400,8 +408,8 @@ EventsLost = Callable[[Facts], tuple[str, ...]]
 
 
 def _relatives(facts: Facts) -> set[str]:
-    if not facts.is_open:
-        return set()
+    if not facts.is_open:  # what it asked for may be lost all the same
+        return {str(event.get("InstanceId")) for event in facts.operations.values()}
     found = {str(event.get("InstanceId")) for (kind, _), event in facts.open_items.items() if kind == m.SUB_CREATED}
     return found | {str(event.get("InstanceId")) for event in facts.operations.values()}
 

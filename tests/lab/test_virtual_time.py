@@ -1,6 +1,7 @@
 """The loop that skips: order is kept, time moves only by waiting, threads hold it still."""
 
 import asyncio
+import threading
 import time
 from datetime import timedelta
 
@@ -63,3 +64,14 @@ def test_a_failure_comes_out_and_leaves_nothing_running() -> None:
     with pytest.raises(LookupError):
         run(main)
     assert stopped == [True]
+
+
+def test_without_threads_such_work_is_done_at_once_and_fails_where_it_is_awaited() -> None:
+    async def main(clock: VirtualClock) -> tuple[int, bool]:
+        loop = asyncio.get_running_loop()
+        done = loop.run_in_executor(None, threading.get_ident)
+        with pytest.raises(ValueError, match="no"):
+            await asyncio.to_thread(int, "no")
+        return done.result(), done.done()
+
+    assert run(main, threads=False) == (threading.get_ident(), True)

@@ -6,7 +6,8 @@ import asyncio
 import random
 from dataclasses import dataclass, replace
 
-from lab import simulation
+from lab.simulation.plan import Plan, draw
+from lab.simulation.run import Ground, Simulation
 from recovery.examination import Doctor
 from recovery.snapshot import Snapshot
 from taskhub.accounts.embedded import EmbeddedAccount
@@ -29,6 +30,8 @@ class Seen:
     @property
     def agrees(self) -> bool:
         """Whether the host did what the verdict says, nobody doing anything from outside."""
+        if self.rule == "entity" and self.kind == "waiting":  # whoever goes on may call it
+            return True
         if self.kind in ("goes-on", "repeats"):
             return self.moved
         if self.kind == "lost" and self.rule == "partly-lost":
@@ -40,12 +43,12 @@ class Seen:
         return True
 
 
-class Unrepaired(simulation.Simulation):
+class Unrepaired(Simulation):
     """The simulated failover without doctor and journal: the verdicts, and what became of each instance."""
 
-    def __init__(self, plan: simulation.Plan, ground: simulation.Ground) -> None:
+    def __init__(self, plan: Plan, ground: Ground) -> None:
         super().__init__(replace(plan, way_home=False), ground, doctor=False, reconcile=False)
-        self.seen: list[Seen] = []
+        self.judged: list[Seen] = []
 
     async def _recover(self, account: EmbeddedAccount) -> None:
         hub = self._hub(account)
@@ -59,7 +62,7 @@ class Unrepaired(simulation.Simulation):
         after = await self._histories(account)
         for name, line in verdicts.items():
             events, ended = after.get(name, ((), False))
-            self.seen.append(
+            self.judged.append(
                 Seen(
                     self.plan.seed,
                     name,
@@ -84,10 +87,10 @@ class Unrepaired(simulation.Simulation):
         """Nothing is promised without a repair."""
 
 
-def cut(seed: int, ground: simulation.Ground) -> list[Seen]:
+def cut(seed: int, ground: Ground) -> list[Seen]:
     """The instances of one fresh cut with a lag of seconds."""
-    plan = simulation.draw(seed)
+    plan = draw(seed)
     lag = random.Random(f"lag {seed}").choice((0.5, 2.0, 5.0, 10.0))
     run = Unrepaired(replace(plan, lag=lag), ground)
     run.play()
-    return run.seen
+    return run.judged

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from lab import simulation
+from lab.simulation.run import Ground
 from tests.recovery import fresh_cuts
 
 pytestmark = [
@@ -15,7 +15,7 @@ pytestmark = [
 
 @pytest.fixture(scope="module")
 def seen():
-    ground = simulation.Ground()
+    ground = Ground()
     return [one for seed in range(40) for one in fresh_cuts.cut(seed, ground)]
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
@@ -9,9 +10,12 @@ from pathlib import Path
 import pytest
 
 from recovery import rules
-from recovery.observed import Message
-from recovery.replay import load_app
+from recovery.observed import Message, request_of
+from recovery.plans import make_plan
+from recovery.replay import Replayed, load_app
 from taskhub import messages as m
+from taskhub.history import to_entity
+from taskhub.layout import row_key
 from taskhub.messages import TaskMessage
 from tests.recovery import agreement, cuts
 
@@ -91,6 +95,7 @@ def test_every_rule_decides_some_state_or_is_tested_by_name():
     elsewhere = {
         "unreadable-row", "blob-of-history-missing", "blob-of-start-missing", "code-contradicts-history",
         "restart-queued", "child-restarts", "suspended", "waits-for-stuck-child", "not-all-seen", "partly-lost",
+        "next-attempt",
     }  # fmt: skip
     assert {rule.name for rule in rules.RULES} - decided == elsewhere
 
@@ -150,6 +155,73 @@ def test_a_second_start_of_a_running_child_begins_it_again():
     )
     verdict = rules.judge(with_messages(one("c7E"), start))
     assert (verdict.kind, verdict.rule) == ("repeats", "child-restarts")
+
+
+def as_child(facts, number):
+    """The same history, as that of a child that answers a number of its parent."""
+    parent = {"OrchestrationInstance": {"InstanceId": "p", "ExecutionId": "px"}, "TaskScheduleId": number}
+    rows = [
+        {**row, "ParentInstance": json.dumps(parent)} if row.get("EventType") == "ExecutionStarted" else row
+        for row in facts.instance.history
+    ]
+    return replace(facts, instance=replace(facts.instance, history=tuple(rows)))
+
+
+def test_a_start_for_another_attempt_of_the_parent_begins_the_child_anew_and_its_old_messages_go():
+    parent = {"OrchestrationInstance": {"InstanceId": "p", "ExecutionId": "px"}, "TaskScheduleId": 5}
+    start = message(m.EXECUTION_STARTED, "c7E", "another", ParentInstance=parent, Name="shop")
+    verdict = rules.judge(with_messages(as_child(one("c7E"), 3), start))
+    assert (verdict.kind, verdict.rule) == ("goes-on", "next-attempt")
+    assert {x.task.kind for x in verdict.surplus if x.task} == {m.TASK_SCHEDULED}
+    same = rules.judge(with_messages(as_child(one("c7E"), 5), start))
+    assert same.rule == "child-restarts"
+
+
+def test_a_childs_end_answers_only_the_attempt_that_it_ran_for():
+    kid = next(x for x in cuts.facts(next(c for c in cuts.cuts() if c.name == "s3")).values() if x.end_event)
+    parent = one("s3")
+    (_, number) = next(key for key in parent.open_items if key[0] == m.SUB_CREATED)
+    for answers, lost in ((number, "completion"), (number - 1, "start")):
+        verdict = rules.judge(replace(parent, related={kid.id: as_child(kid, answers)}))
+        assert [x.lost for x in verdict.missing] == [lost]
+
+
+def test_a_status_that_the_code_has_set_and_the_row_does_not_show_is_written():
+    facts = replace(one("losttimer2"), replayed=Replayed(None, custom_status={"at": 2}))
+    verdict = rules.judge(facts)
+    assert "custom-status-behind" in {x.name for x in verdict.findings}
+    written = [step.columns for step in make_plan(verdict).steps if hasattr(step, "columns")]
+    assert [columns.get("CustomStatus") for columns in written] == ['{"at": 2}']
+
+
+def with_rows(facts, *events):
+    rows = list(facts.instance.history)
+    for event in events:
+        event = {"IsPlayed": False, "Timestamp": m.timestamp(cuts.NOW), **event}
+        rows.append(to_entity(event, facts.id, row_key(len(rows)), facts.execution))
+    row = {**facts.row, "RuntimeStatus": "Completed"}
+    return replace(facts, instance=replace(facts.instance, history=tuple(rows), row=row))
+
+
+def test_what_an_ended_instance_asked_of_an_entity_that_does_not_know_is_asked_again():
+    cut = next(cut for cut in cuts.cuts() if cut.name == "s5dup")
+    caller, entity = (cuts.facts(cut)[name] for name in ("s5dup", "@counter@ks5dup"))
+    ended = with_rows(
+        caller,
+        {"EventType": m.EVENT_RAISED, "EventId": -1, "Name": request_of(caller.open_calls[0])["id"], "Input": "{}"},
+        {"EventType": m.EXECUTION_COMPLETED, "EventId": 1, "OrchestrationStatus": "Completed", "Result": "1"},
+    )
+    behind = replace(entity, instance=replace(entity.instance, history=(), messages=(), row=None))
+    verdict = rules.judge(replace(ended, related={entity.id: behind}))
+    assert (verdict.rule, verdict.needs_repair) == ("ended", True)
+    assert [x.lost for finding in verdict.findings for x in finding.missing] == ["request"]
+    (sent,) = [step.task for step in make_plan(verdict).steps if hasattr(step, "task")]
+    assert sent.instance_id == entity.id
+    assert not rules.judge(replace(ended, related={entity.id: entity})).needs_repair
+
+
+def test_a_row_ahead_of_its_history_is_said_to_hide_what_was_asked_of_entities():
+    assert "work-not-in-history" in {x.name for x in rules.judge(one("c17L")).findings}
 
 
 def test_a_start_over_a_finished_run_with_its_row_begins():
