@@ -17,8 +17,12 @@ from pathlib import Path
 from recovery import doctor_report, json_report
 from recovery.doctor_report import Report
 from recovery.errors import HubIsLive, RecoveryError
-from recovery.examination import Doctor, Examination
+from recovery.examination import Doctor, EventsLost, Examination
+from recovery.facts import Facts
 from recovery.hub_version import ensure_known_version
+from recovery.journal import DEFAULT_HUB, Journal, JournalOfAnotherHub
+from recovery.matching import match_events
+from recovery.records import RecordsUnreachable, open_place
 from recovery.replay import App, load_app
 from recovery.snapshot import Way, count_instances, find_hub, live_leases
 from taskhub.accounts import Account, open_account
@@ -35,7 +39,7 @@ def main(command: str, arguments: Sequence[str]) -> int:
     quiet()
     try:
         return asyncio.run(run(options))
-    except (RecoveryError, TaskHubError, OSError) as error:
+    except (RecoveryError, TaskHubError, RecordsUnreachable, JournalOfAnotherHub, OSError) as error:
         print(f"{command}: {error}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
@@ -64,6 +68,7 @@ def parser(command: str) -> argparse.ArgumentParser:
     result.add_argument("--read-only", action="store_true", help="touch nothing at all, as on a hub that is at work")
     result.add_argument("--force", action="store_true", help="repair although somebody holds leases on the hub")
     result.add_argument("--reply", nargs="+", default=[], metavar="ID=JSON", help="what an entity answered an instance")
+    add_journal(result, "so that events that were accepted and lost are found too")
     add_output(result)
     return result
 
@@ -77,6 +82,15 @@ def add_account(result: argparse.ArgumentParser) -> None:
         "the setting AzureWebJobsStorage if omitted",
     )
     result.add_argument("--hub", help="name of the task hub; not needed when the account holds one")
+
+
+def add_journal(result: argparse.ArgumentParser, what_for: str = "") -> None:
+    """--journal and --journal-hub."""
+    place = "directory, connection string or identity:NAME"
+    result.add_argument(
+        "--journal", default="", help=f"{place}, {what_for or 'the setting JOURNAL_STORAGE if omitted'}"
+    )
+    result.add_argument("--journal-hub", default=DEFAULT_HUB, help=f"the app's setting JOURNAL_HUB ({DEFAULT_HUB})")
 
 
 def add_output(result: argparse.ArgumentParser) -> None:
@@ -135,9 +149,10 @@ async def _examine(
 ) -> int:
     way: Way = "peek" if options.read_only or (is_live and not options.force) else "everything"
     progress, repairing = Progress(), Progress("plans carried out")
+    lost = await _events_lost(options, hub)
     if progress.is_shown and not options.only:
         progress.total = await count_instances(hub)
-    doctor = Doctor(hub, app.replay if app else None, way, options.only, replies, progress, repairing=repairing)
+    doctor = Doctor(hub, app.replay if app else None, way, options.only, replies, progress, repairing, lost)
     found = await doctor.examine()
     progress.clear()
     report = Report(found, hub.clock.now().isoformat(timespec="seconds"), show_all=options.all or bool(options.only))
@@ -150,6 +165,22 @@ async def _examine(
         repairing.clear()
     _print(options, report)
     return 0 if report.is_clean else 1
+
+
+async def _events_lost(options: argparse.Namespace, hub: TaskHub) -> EventsLost | None:
+    """What the journal knows of an open instance's events and the hub does not, by their names."""
+    if not options.journal:
+        return None
+    journal = Journal(open_place(options.journal), options.journal_hub)
+    await asyncio.to_thread(journal.check, hub.names.hub)
+
+    def lost(facts: Facts) -> tuple[str, ...]:
+        if not facts.is_open or facts.is_entity:
+            return ()
+        events = [entry for entry in journal.entries(facts.id) if entry.kind == "event"]
+        return tuple(x.entry.name for x in match_events(events, facts) if x.state == "raised")
+
+    return lost
 
 
 async def _plan(doctor: Doctor, found: Examination, report: Report) -> None:

@@ -22,12 +22,12 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import cast
 
-from recovery.doctor import Progress, add_account, check_page, open_existing, quiet
+from recovery.doctor import Progress, add_account, add_journal, check_page, open_existing, quiet
 from recovery.errors import HubIsLive, RecoveryError
 from recovery.examination import UNREADABLE
 from recovery.facts import Facts
 from recovery.hub_version import ensure_known_version
-from recovery.journal import DEFAULT_HUB, Entry, Journal, JournalOfAnotherHub, Kind, OnRecord
+from recovery.journal import Entry, Journal, JournalOfAnotherHub, Kind, OnRecord
 from recovery.matching import SKEW, Outcome, State, begun, has_ended, match_events, match_signals
 from recovery.observed import Instance, Message
 from recovery.plans import LOST
@@ -295,9 +295,7 @@ def parser(command: str) -> argparse.ArgumentParser:
         epilog="Run the doctor first, and this before the hosts start. Without --apply nothing is changed.",
     )
     add_account(result)
-    result.add_argument("--journal", default="", help="directory, connection string or identity:NAME; "
-                        "the setting JOURNAL_STORAGE if omitted")  # fmt: skip
-    result.add_argument("--journal-hub", default=DEFAULT_HUB, help=f"the app's setting JOURNAL_HUB ({DEFAULT_HUB})")
+    add_journal(result)
     result.add_argument("--apply", action="store_true", help="do it; without, only what would be done is shown")
     result.add_argument("--dry-run", action="store_true", help="only show (the default)")
     result.add_argument("--raise-uncertain", action="store_true", help="raise also what may have been used already")

@@ -8,6 +8,8 @@ import pytest
 
 from recovery import doctor
 from recovery.__main__ import main
+from recovery.journal import Journal
+from recovery.records import DirectoryRecords
 from taskhub.accounts import Write, open_account
 from taskhub.hub import TaskHub
 from tests.recovery import cuts, standby
@@ -212,3 +214,22 @@ async def test_a_look_at_one_instance_of_a_live_hub_changes_nothing_and_says_wha
     assert "lostwork: stuck (awaited-lost)" in shown and "history says it was scheduled" in shown
     assert "somebody works on this hub" in shown
     assert await _content(storage) == before
+
+
+async def test_with_the_journal_a_lost_event_is_told_from_rightful_waiting(tmp_path, capsys):
+    place = str(tmp_path / "account.db")
+    account = await open_account(place)
+    for name in ("lostevent", "suspLost"):
+        await cuts.pour(next(cut for cut in cuts.cuts() if cut.name == name), TaskHub(account, cuts.settings()))
+    await account.close()
+    await Journal(DirectoryRecords(tmp_path / "journal")).accept_event("lostevent", "Approval", "one")
+    assert await run(place, "--app", str(standby.GOLDEN), "--only", "lostevent") == 0
+    assert "lostevent: waiting" in capsys.readouterr().out
+    with_journal = ["--app", str(standby.GOLDEN), "--journal", str(tmp_path / "journal")]
+    assert await run(place, *with_journal, "--only", "lostevent") == 1
+    shown = capsys.readouterr().out
+    assert "the journal accepted 'Approval', the hub does not have it" in shown
+    assert "python -m recovery reconcile raises it" in shown
+    await run(place, *with_journal, "--all", "--json")
+    verdicts = {item["instance"]: item["verdict"] for item in json.loads(capsys.readouterr().out)["list"]}
+    assert verdicts == {"lostevent": "stuck", "suspLost": "waiting"}
