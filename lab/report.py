@@ -8,15 +8,23 @@ from html import escape
 from pathlib import Path
 from typing import Any
 
+from rich.markup import escape as escape_markup
 from rich.table import Table
 
 Findings = dict[str, Any]
 
 PAGE, DATA = "drill-report.html", "drill-report.json"
-COLOURS = {"completed before": "#8aa4b8", "completed": "#2a7f62", "stuck": "#d98c1f", "lost": "#c0392b"}
+COLOURS = {
+    "completed before": "#8aa4b8",
+    "completed": "#2a7f62",
+    "wrong": "#8e44ad",
+    "stuck": "#d98c1f",
+    "lost": "#c0392b",
+}
 MEANINGS = {
     "completed before": "returned before the region was lost, and that survived",
-    "completed": "returned in North Europe with the data of its event",
+    "completed": "returned in North Europe with its right result",
+    "wrong": "ended, but failed or with another result than its own",
     "stuck": "survived in part; waits for something that never arrives",
     "lost": "accepted by West Europe, never replicated",
 }
@@ -46,34 +54,58 @@ def summary(findings: Findings) -> Table:
 
 
 def _lines(findings: Findings) -> Iterator[tuple[str, str]]:
-    accepted, events = findings["accepted"], findings["events"]
-    pace = f" (a clock {findings['pace']:g} times as fast as real time)" if findings["pace"] > 1 else ""
-    work = f"{accepted['starts']} starts and {accepted['events']} events in {findings['work_seconds']:g} s"
-    yield "accepted", work + pace
+    yield "accepted", _accepted(findings)
     for verdict, count in findings["verdicts"].items():
         yield verdict, f"{count:4}  {_named(findings, verdict)}"
-    yield (
-        "events",
-        f"{events['applied']} applied, {events['lost']} lost ({events['lost_and_raised_again']} raised again)",
-    )
+    if findings["with_us"]:
+        yield "without us", _figures_of(findings["without_us"])
+        yield "with us", _figures_of(findings["with_us"])
+        yield "what we did", _done(findings["recovery"])
+    else:
+        yield "events", _events(findings["events"])
+        yield "repeated", f"{findings['without_us']['repeated']} activities ran a second time"
     yield "recovery point", _recovery_point(findings)
     yield "recovery time", _recovery_time(findings)
-    if recovery := findings.get("recovery"):
-        without = recovery["without"]
-        yield (
-            "without recovery",
-            f"{without['lost']} lost, {without['stuck']} stuck, " + (f"{recovery['events_lost_without']} events lost"),
-        )
-        yield (
-            "with recovery",
-            f"{recovery['repaired']} repaired, {recovery['started_again']} started again, "
-            + (f"{recovery['events_raised_again']} events raised again; events sent to the webhook are in no journal"),
-        )
-    else:
+    if not _is_whole(findings):
         yield "ground truth", f"agrees for {findings['ground_truth_agrees']} of {findings['instances']} instances"
     for problem in findings["problems"]:
-        yield "[red]not ok[/red]", problem
+        yield "[red]not ok[/red]", escape_markup(problem)
     yield "again", findings["command"]
+
+
+def _accepted(findings: Findings) -> str:
+    accepted = findings["accepted"]
+    pace = f" (a clock {findings['pace']:g} times as fast as real time)" if findings["pace"] > 1 else ""
+    of = f" of {len(findings['workflows'])} workflows" if len(findings["workflows"]) > 1 else ""
+    return f"{accepted['starts']} starts{of}, {accepted['events']} events in {findings['work_seconds']:g} s{pace}"
+
+
+def _figures_of(side: dict[str, int]) -> str:
+    """One side of the comparison."""
+    return (
+        f"{side['lost']} lost, {side['stuck']} stuck, {side['wrong']} wrong, {side['repeated']} activities run again, "
+        f"{side['events_lost']} events lost"
+    )
+
+
+def _events(events: dict[str, int]) -> str:
+    again = events["lost_and_raised_again"]
+    return f"{events['applied']} applied, {events['lost']} lost ({again} raised again by their clients)"
+
+
+def _is_whole(findings: Findings) -> bool:
+    """Whether doctor and journal both took part: then nothing may be lost, and there is no truth to agree with."""
+    recovery = findings["recovery"]
+    return bool(recovery and recovery["doctor"] and recovery["journal"])
+
+
+def _done(recovery: dict[str, Any]) -> str:
+    did = [f"the doctor repaired {recovery['repaired']}"] if recovery["doctor"] else []
+    if recovery["journal"]:
+        did.append(
+            f"the journal started {recovery['started_again']} and raised {recovery['events_raised_again']} events again"
+        )
+    return "; ".join(did)
 
 
 def _named(findings: Findings, verdict: str) -> str:
@@ -91,7 +123,8 @@ def _recovery_point(findings: Findings) -> str:
     if not point["instances"] and not point["events"]:
         return f"0 s: nothing that was accepted is missing (last sync time {synced} before the loss)"
     lost = f"{point['instances']} instances and {point['events']} events"
-    return f"{point['seconds']:g} s of accepted work: {lost} (last sync time {synced} before the loss)"
+    words = "are not whole in the copy" if findings["with_us"] else "did not get across whole"
+    return f"{point['seconds']:g} s of accepted work: {lost} {words} (last sync time {synced} before the loss)"
 
 
 def _recovery_time(findings: Findings) -> str:
@@ -113,6 +146,7 @@ def html(findings: Findings) -> str:
 <p class="question">{escape(findings["question"])}</p>
 {_problems(findings)}
 {_figures(findings)}
+{_side_by_side(findings)}
 <h2>What happened to every instance</h2>
 {timeline(findings)}
 <p class="legend">{_legend(findings)}</p>
@@ -121,7 +155,6 @@ def html(findings: Findings) -> str:
 {_steps(findings)}
 <h2>Every instance</h2>
 {_requests(findings)}
-{_side_by_side(findings)}
 <h2>Again</h2>
 <p>Seed {findings["seed"]}, {findings["distribution"]} lag of {findings["lag_seconds"]:g} s. The same seed loses the
 same requests: when a write counts as made is fixed by the plan of the work, not by how busy this machine was.</p>
@@ -161,28 +194,38 @@ def _figures(findings: Findings) -> str:
         "lost": str(verdicts["lost"]),
         "recovery point": f"{point['seconds']:g} s",
         "recovery time": f"{times['seconds']:.1f} s",
-        "verdicts that the ground truth confirms": f"{findings['ground_truth_agrees']} / {findings['instances']}",
     }
+    if not _is_whole(findings):
+        agree = f"{findings['ground_truth_agrees']} / {findings['instances']}"
+        figures["verdicts that the ground truth confirms"] = agree
     cells = "".join(f"<div><b>{value}</b>{escape(name)}</div>" for name, value in figures.items())
     return f'<div class="figures">{cells}</div><p class="small">{escape(_recovery_point(findings))}</p>'
 
 
+ROWS = {
+    "lost": "instances lost",
+    "stuck": "instances stuck for ever",
+    "wrong": "instances that end with a wrong result",
+    "repeated": "activities that run a second time",
+    "events_lost": "accepted events that are not applied",
+}
+
+
 def _side_by_side(findings: Findings) -> str:
     """Without and with doctor and journal, side by side."""
-    recovery = findings.get("recovery")
-    if not recovery:
+    recovery, with_us = findings["recovery"], findings["with_us"]
+    if not recovery or not with_us:
         return ""
     rows = "".join(
-        f'<tr><td>{name}</td><td class="n">{recovery["without"][name]}</td><td class="n">{count}</td></tr>'
-        for name, count in findings["verdicts"].items()
+        f'<tr><td>{text}</td><td class="n">{findings["without_us"][name]}</td><td class="n">{with_us[name]}</td></tr>'
+        for name, text in ROWS.items()
     )
-    did = (
-        f"The doctor repaired {recovery['repaired']} instances before North Europe started; the journal started "
-        f"{recovery['started_again']} again and raised {recovery['events_raised_again']} events. Events that clients "
-        "sent to the management webhook, past the app, are in no journal."
-    )
-    head = "<tr><th>Verdict</th><th>Without recovery</th><th>With doctor and journal</th></tr>"
-    return f"<h2>What the recovery did</h2><table>{head}{rows}</table><p>{did}</p>"
+    tools = " and ".join(name for name in ("doctor", "journal") if recovery[name])
+    head = f"<tr><th>The same losses</th><th>without us</th><th>with {tools}</th></tr>"
+    return f"""<h2>Without us, and with us</h2><table>{head}{rows}</table><p>{escape(_done(recovery).capitalize())}.
+Without us: what the surviving writes and the doctor's rules foretell of the promoted hub before anything is repaired.
+Activities that run again are what bringing back costs: all of an instance that starts again do. Events that clients
+sent to the management webhook, past the app, are in no journal; their clients raised them again.</p>"""
 
 
 def _legend(findings: Findings) -> str:
@@ -215,7 +258,8 @@ account alone takes up to an hour.</p>"""
 
 def _requests(findings: Findings) -> str:
     rows = "".join(_request(one) for one in findings["requests"])
-    head = "<tr><th>Instance</th><th>Started</th><th>Event raised</th><th>Event</th><th>Verdict</th><th>Why</th></tr>"
+    names = ("Instance", "Workflow", "Started", "Event raised", "Event", "Verdict", "Why")
+    head = f"<tr>{''.join(f'<th>{name}</th>' for name in names)}</tr>"
     return f"<details><summary>{findings['instances']} instances</summary><table>{head}{rows}</table></details>"
 
 
@@ -225,7 +269,8 @@ def _request(one: dict[str, Any]) -> str:
     event += " raised again" if one["event_raised_again"] else ""
     note = "; ".join(filter(None, (one["why"], one["remark"], "" if one["agrees"] else f"truth: {one['truth']}")))
     return (
-        f"<tr><td>{escape(one['instance'])}</td><td>{one['started_at']:.2f} s</td><td>{raised}</td>"
+        f"<tr><td>{escape(one['instance'])}</td><td>{one['workflow']}</td><td>{one['started_at']:.2f} s</td>"
+        f"<td>{raised}</td>"
         f"<td>{event}</td><td>{one['verdict']}</td><td>{escape(note)}</td></tr>"
     )
 

@@ -14,7 +14,8 @@ import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
 DRILL = ["-m", "lab", "drill", "--instances", "60", "--lag", "1", "--seed", "7"]
-DRILL_SECONDS = 120
+RAW = ["--without-doctor", "--without-journal"]
+DRILL_SECONDS = 180
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -40,9 +41,10 @@ class Drilled:
 
 @pytest.fixture(scope="session")
 def drills(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Drilled]:
-    """The same drill twice, and a planned one, side by side: busy machines must not change what they find."""
+    """As it comes, twice with nothing to help, and a few others, side by side: busy machines must change nothing."""
     wanted: dict[str, list[str]] = {
-        "first": [], "second": [], "planned": ["--planned"], "no lag": ["--lag", "0"], "recovered": ["--recover"],
+        "first": [], "raw": RAW, "raw again": RAW, "planned": ["--planned"], "no lag": [*RAW, "--lag", "0"],
+        "doctor alone": ["--without-journal", "--instances", "30"],
     }  # fmt: skip
     running = {}
     for name, more in wanted.items():

@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 import requests
 
+import workflows
 from lab.drills.region import free_port
 from tests.conftest import Drilled
 
@@ -162,3 +163,13 @@ def test_the_scripts_named_in_the_map_are_all_that_there_are() -> None:
     assert named
     there = {path.name for path in (ROOT / "scripts").iterdir() if "." not in path.name and path.is_file()}
     assert set(re.findall(r"`(\w+)`", named[1])) == there
+
+
+def test_the_table_of_the_workflows_is_the_catalogue() -> None:
+    assert workflows.table() in section("The workflows")
+
+
+def test_the_triggers_are_shown_as_they_are_in_the_code() -> None:
+    code = (ROOT / "workflows" / "nightly.py").read_text(encoding="utf-8")
+    shown = re.findall(r"```python\n(.*?)\n```", section("The workflows"), re.S)
+    assert len(shown) == 2 and all(line in code for line in shown)

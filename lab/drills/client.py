@@ -10,6 +10,7 @@ from urllib.parse import urlsplit, urlunsplit
 
 import aiohttp
 
+from lab.drills.mix import Call
 from lab.drills.workload import Way
 
 START = "/api/orchestrators/external_event"
@@ -49,6 +50,17 @@ class Clients:
         if answer.is_accepted:
             self.kept[instance_id] = answer.body
         return answer
+
+    async def begin(self, instance_id: str, call: Call) -> Answer:
+        """Starts an instance of any workflow, by the request that its client has in mind."""
+        answer = await self.send(call)
+        if answer.is_accepted:
+            self.kept[instance_id] = answer.body
+        return answer
+
+    async def send(self, call: Call) -> Answer:
+        """One request to the app's own endpoints."""
+        return await self._ask("POST", self.origin + call.path, None if call.body is None else json.loads(call.body))
 
     async def raise_event(self, instance_id: str, data: Any, way: Way) -> Answer:
         """Raises the event through the URL that came with the start, or through the app's own endpoint."""

@@ -11,7 +11,7 @@ from pathlib import Path
 from lab import report
 from lab.drills import DRILLS, Drill, split_brain_command
 from lab.drills.findings import Findings
-from lab.drills.recovering import with_recovery
+from lab.drills.recovering import with_tools
 from lab.drills.run import run
 from lab.drills.scene import Options
 from lab.errors import LabError
@@ -25,15 +25,16 @@ SEEDS = 1_000_000
 
 
 def main(arguments: list[str]) -> int:
-    """0: every accepted request has a verdict that agrees with the ground truth. 1: not so. 2: wrong arguments."""
+    """0: nothing is lost or stuck; without doctor or journal, all verdicts agree with the ground truth. 1: not so."""
     if split_brain_command.FLAG in arguments:
         return split_brain_command.main([one for one in arguments if one != split_brain_command.FLAG])
     given = _parser().parse_args(arguments)
     drill = next(one for one in DRILLS if one.planned == given.planned)
-    drill = with_recovery(drill) if given.recover else drill
+    doctor, journal = not given.without_doctor, not given.without_journal
+    drill = with_tools(drill, doctor, journal)
     seed = random.randrange(SEEDS) if given.seed is None else given.seed
-    options = Options(given.instances, given.lag, given.distribution, seed, given.keep, given.step, given.recover,
-                      given.report)  # fmt: skip
+    options = Options(given.instances, given.lag, given.distribution, seed, given.keep, given.step, given.report,
+                      doctor, journal, given.only_events)  # fmt: skip
     screen = Screen(ask=input if given.step or given.keep else None, stepwise=given.step)
     try:
         return asyncio.run(_run(drill, options, screen))
@@ -59,8 +60,10 @@ async def _run(drill: Drill, options: Options, screen: Screen) -> int:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="drill",
-        description="Loses a region in the middle of work, fails its storage account over, starts the other region, "
-        "and gives every accepted request a verdict. Writes drill-report.html and drill-report.json.",
+        description="Loses a region in the middle of work, fails its storage account over, lets the doctor repair what "
+        "arrived and the journal bring back what did not, starts the other region, and gives every accepted request a "
+        "verdict. Writes drill-report.html and drill-report.json.",
+        epilog="Without both doctor and journal it shows what Azure gives you by itself.",
     )
     add = parser.add_argument
     add("--instances", type=_instances, default=200, metavar="N", help="how many instances clients start (200)")
@@ -68,7 +71,9 @@ def _parser() -> argparse.ArgumentParser:
     add("--distribution", choices=DISTRIBUTIONS, default="long-tailed", help="of the lag (long-tailed)")
     add("--seed", type=int, help="repeat a drill: the same seed loses the same requests (drawn)")
     add("--planned", action="store_true", help="leave the region on purpose: everything is copied first")
-    add("--recover", action="store_true", help="with doctor and journal: nothing may be lost or stuck in the end")
+    add("--without-doctor", action="store_true", help="nobody repairs what is stuck or damaged")
+    add("--without-journal", action="store_true", help="nobody brings back what never arrived")
+    add("--only-events", action="store_true", help="only instances that wait for an event, no other workflow")
     add("--split-brain", action="store_true", help="instead: both regions on one account; see --split-brain --help")
     add("--keep", action="store_true", help="leave North Europe running and say what to try")
     add("--step", action="store_true", help="explain each step and wait for Enter before it")

@@ -4,17 +4,22 @@ from __future__ import annotations
 
 import asyncio
 import json
+from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, NamedTuple
 
 from lab.drills.client import Answer
 from lab.drills.ground_truth import EventFate, Fate
-from lab.drills.workload import PREFIX
-from taskhub.accounts import Account, Entity, Query, Where
+from lab.drills.mix import FIRST
+from lab.right_results import is_right
+from taskhub.accounts import Account, Entity, Query
 from taskhub.instances import RUNNING_STATES, TERMINAL_STATES
 from taskhub.layout import HubNames, unescape_key
+
+WORDS = 200  # of a wrong result
+ROW_ALONE = "only its status row says that it ended"
 
 
 @dataclass(frozen=True)
@@ -26,6 +31,10 @@ class Seen:
     has_history: bool
     ended: datetime | None  # when the orchestrator returned
     result: Any = None
+    end_status: str = "Completed"  # how it ended
+    marked_events: int = 0  # of those raised before the loss, in its history
+    row_result: Any = None
+    row_completed: datetime | None = None
 
 
 @dataclass(frozen=True)
@@ -37,30 +46,51 @@ class Outcome:
     event: EventFate = "lost"  # of the one raised before the loss
     why: str = ""
     remark: str = ""
+    marked_events: int = 0  # events raised before the loss that its history holds
 
 
 async def look(account: Account, names: HubNames, instance_ids: Iterable[str]) -> dict[str, Seen]:
     """What the tables hold of each instance."""
-    prefix = Query([Where("PartitionKey", "ge", PREFIX), Where("PartitionKey", "lt", PREFIX + "\x7f")])
-    rows = {_id(row.entity): row.entity async for row in account.tables.rows(names.instances, prefix)}
+    wanted = set(instance_ids)
+    rows: dict[str, Entity] = {}
+    async for row in account.tables.rows(names.instances, Query()):
+        rows[_id(row.entity)] = row.entity
     begun: set[str] = set()
     ends: dict[str, Entity] = {}
-    async for row in account.tables.rows(names.history, prefix):
-        begun.add(_id(row.entity))
+    marked: dict[str, set[str]] = {}
+    async for row in account.tables.rows(names.history, Query()):
+        one = _id(row.entity)
+        if one not in wanted:
+            continue
+        begun.add(one)
         if row.entity.get("EventType") == "ExecutionCompleted":
-            ends[_id(row.entity)] = row.entity
-    return {one: _seen(rows.get(one), one in begun, ends.get(one)) for one in instance_ids}
+            ends[one] = row.entity
+        elif row.entity.get("EventType") == "EventRaised" and FIRST in str(row.entity.get("Input")):
+            marked.setdefault(one, set()).add(str(row.entity.get("Input")))
+    return {one: _seen(rows.get(one), one in begun, ends.get(one), len(marked.get(one, ()))) for one in wanted}
 
 
 def _id(entity: Entity) -> str:
     return unescape_key(str(entity["PartitionKey"]))
 
 
-def _seen(row: Entity | None, has_history: bool, end: Entity | None) -> Seen:
-    status = None if row is None else str(row.get("RuntimeStatus"))
-    ended = None if end is None else end.get("_Timestamp")
-    result = None if end is None else _json(str(end.get("Result")))
-    return Seen(row is not None, status, has_history, ended if isinstance(ended, datetime) else None, result)
+def _seen(row: Entity | None, has_history: bool, end: Entity | None, marked: int) -> Seen:
+    row_entity, end_entity = row or {}, end or {}
+    return Seen(
+        has_row=row is not None,
+        status=None if row is None else str(row.get("RuntimeStatus")),
+        has_history=has_history,
+        ended=_moment(end_entity.get("_Timestamp")),
+        result=None if end is None else _json(str(end.get("Result"))),
+        end_status=str(end_entity.get("OrchestrationStatus", "Completed")),
+        marked_events=marked,
+        row_result=_json(str(row_entity.get("Output"))) if "Output" in row_entity else None,
+        row_completed=_moment(row_entity.get("CompletedTime")),
+    )
+
+
+def _moment(value: object) -> datetime | None:
+    return value if isinstance(value, datetime) else None
 
 
 def _json(text: str) -> Any:
@@ -76,6 +106,9 @@ def judge(seen: Seen, answer: Answer, loss: datetime) -> Outcome:
         fate: Fate = "completed before" if seen.ended <= loss else "completed"
         raised = seen.result.get("raised") if isinstance(seen.result, dict) else None
         return Outcome(fate, seen.result, "applied" if raised == 1 else "lost", "", _remark(seen, answer))
+    if seen.status in TERMINAL_STATES and isinstance(seen.row_result, dict):
+        event: EventFate = "applied" if seen.row_result.get("raised") == 1 else "lost"
+        return Outcome("completed before", seen.row_result, event, "", ROW_ALONE)
     if seen.has_history:
         return _open(seen)
     if not seen.has_row:
@@ -83,6 +116,31 @@ def judge(seen: Seen, answer: Answer, loss: datetime) -> Outcome:
     if seen.status == "Pending":
         return Outcome("stuck", why="Pending for ever: there is no message that would start it")
     return Outcome("lost", why=f"its status row says {seen.status}, but it has no history")
+
+
+def judge_errand(seen: Seen, answer: Answer, loss: datetime, wanted: Any) -> Outcome:
+    """The outcome of an instance of any other workflow, whose right result is `wanted`."""
+    ends = [moment for moment in (seen.ended, seen.row_completed) if moment is not None]
+    fate: Fate = "completed before" if ends and min(ends) <= loss else "completed"
+    if seen.ended is not None:
+        return _ended(seen, fate, seen.end_status, seen.result, wanted, _remark(seen, answer))
+    if seen.status in TERMINAL_STATES:
+        return _ended(seen, fate, str(seen.status), seen.row_result, wanted, ROW_ALONE)
+    if seen.has_history:
+        why = "its status row is missing" if not seen.has_row else f"its status row says {seen.status}"
+        return Outcome("stuck", why=f"it does not move, and {why}", marked_events=seen.marked_events)
+    if seen.has_row and seen.status == "Pending":
+        return Outcome("stuck", why="Pending for ever: there is no message that would start it")
+    why = f"its status row says {seen.status}, but it has no history" if seen.has_row else "the hub knows nothing of it"
+    return Outcome("lost", why=why)
+
+
+def _ended(seen: Seen, fate: Fate, status: str, result: Any, wanted: Any, remark: str) -> Outcome:
+    if status == "Completed" and is_right(result, wanted):
+        return Outcome(fate, result, "applied", "", remark, seen.marked_events)
+    shown = result.split(" \n")[0] if isinstance(result, str) else json.dumps(result)
+    why = f"ended {status} with {shown[:WORDS]}{'…' if len(shown) > WORDS else ''}"
+    return Outcome("wrong", result, "applied", why, remark, seen.marked_events)
 
 
 def _open(seen: Seen) -> Outcome:
@@ -103,13 +161,37 @@ def _remark(seen: Seen, answer: Answer) -> str:
     return f"ended, but its status shows {shown or f'HTTP {answer.status}'}"
 
 
-async def fingerprint(account: Account, names: HubNames) -> tuple[int, ...]:
-    """Changes whenever work in the hub moves on: rows of both tables, instances that ended, messages."""
-    rows, histories, ended = 0, 0, 0
-    async for row in account.tables.rows(names.instances, Query(select=["RuntimeStatus"])):
-        rows += 1
-        ended += row.entity.get("RuntimeStatus") in TERMINAL_STATES
+class Fingerprint(NamedTuple):
+    """Changes whenever work in the hub moves on."""
+
+    rows: int
+    histories: int
+    ended: int
+    messages: tuple[int, ...]
+
+
+async def fingerprint(account: Account, names: HubNames) -> Fingerprint:
+    """Of the hub as it is now: rows of both tables, instances that ended, messages of each queue."""
+    statuses = await _statuses(account, names)
+    histories = 0
     async for _ in account.tables.rows(names.history, Query(select=["PartitionKey"])):
         histories += 1
-    counts = await asyncio.gather(*(account.queues.count(queue) for queue in names.control_queues))
-    return rows, histories, ended, *counts
+    queues = (*names.control_queues, names.workitems)
+    counts = await asyncio.gather(*(account.queues.count(queue) for queue in queues))
+    ended = sum(status in TERMINAL_STATES for status in statuses.values())
+    return Fingerprint(len(statuses), histories, ended, tuple(counts))
+
+
+async def open_instances(account: Account, names: HubNames, instance_ids: Iterable[str]) -> Counter[str]:
+    """How many of these instances have not ended, by their status; those without a row count as None."""
+    statuses = await _statuses(account, names)
+    found = Counter(str(statuses.get(one)) for one in instance_ids)
+    return Counter({status: count for status, count in found.items() if status not in TERMINAL_STATES})
+
+
+async def _statuses(account: Account, names: HubNames) -> dict[str, str]:
+    columns = Query(select=["PartitionKey", "RuntimeStatus"])
+    return {
+        _id(row.entity): str(row.entity.get("RuntimeStatus"))
+        async for row in account.tables.rows(names.instances, columns)
+    }

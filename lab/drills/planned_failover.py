@@ -6,5 +6,10 @@ from recovery import drill
 
 PLANNED_FAILOVER = stage(
     drill.PLANNED_FAILOVER,
-    verdict=(checks.every_request_has_its_verdict, checks.nothing_is_lost, checks.results_are_right),
+    verdict=(
+        checks.every_request_has_its_verdict,
+        checks.nothing_is_lost,
+        checks.results_are_right,
+        checks.effects_happened_once,
+    ),
 )

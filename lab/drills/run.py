@@ -8,11 +8,14 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+from lab.drills import arrivals
 from lab.drills.drill import Drill, Step
 from lab.drills.findings import Findings, gather
 from lab.drills.scene import Options, Phase, Scene, build
 from lab.errors import LabError
 from lab.progress import Screen
+
+OBSERVING: tuple[Step, ...] = (arrivals.look_at_what_arrived, arrivals.look_once_more, arrivals.give_the_verdict)
 
 
 async def run(drill: Drill, options: Options, screen: Screen, tell: Callable[[Findings], None]) -> Findings:
@@ -58,7 +61,7 @@ async def take(step: Step, scene: Scene) -> None:
     scene.screen.step(name, (step.__doc__ or "").strip())
     began = time.monotonic()
     await step(scene)
-    scene.phases.append(Phase(name, began, time.monotonic() - began))
+    scene.phases.append(Phase(name, began, time.monotonic() - began, step in OBSERVING))
 
 
 def _keep_running(scene: Scene) -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from lab.drills import steps
+from lab.drills import arrivals, steps
 from lab.drills.drill import Check, Drill, Step
 from recovery.drill import Drill as Runbook
 
@@ -16,11 +16,11 @@ MEANINGS: Mapping[str, tuple[Step, ...]] = {
     "only the home region works": (steps.start_west_europe,),
     "the copy is live": (steps.see_that_the_copy_is_live,),
     "start instances that wait": (steps.do_the_work,),
-    "fail the account over": (steps.fail_the_account_over,),
+    "fail the account over": (steps.fail_the_account_over, arrivals.look_at_what_arrived),
     "start the standby": (steps.start_north_europe,),
     "the app answers": (steps.let_north_europe_catch_up,),
     "raise the events": (steps.raise_the_events,),
-    "every accepted start has a verdict": (steps.wait_for_the_rest,),
+    "every accepted start has a verdict": (steps.wait_for_the_rest, arrivals.give_the_verdict),
 }
 STOP = "stop the active region"
 

@@ -6,12 +6,13 @@ import asyncio
 import time
 from collections.abc import Callable
 
-from lab.drills import ground_truth, outcome
+from lab.drills import outcome
 from lab.drills.client import Answer
+from lab.drills.mix import Errand
 from lab.drills.region import Region
 from lab.drills.scene import DrillFailed, Scene, until
-from lab.drills.timeline import Timeline, by_instance, moment, seconds
-from lab.drills.workload import Request, event_data, way_to_raise
+from lab.drills.timeline import Timeline, moment, seconds
+from lab.drills.workload import Request, Way, event_data, way_to_raise
 from lab.geo_pair import SERVICES
 from taskhub.accounts import replication
 
@@ -26,6 +27,7 @@ LOOK_SECONDS = 0.25
 async def start_west_europe(scene: Scene) -> None:
     """Starts the app in West Europe on the primary account. North Europe has the same app, deployed and stopped."""
     with scene.screen.bar("West Europe starts"):
+        await scene.outside.start()
         await _start(scene, scene.west)
 
 
@@ -88,11 +90,7 @@ async def fail_the_account_over(scene: Scene) -> None:
         scene.last_sync_times[service] = seconds(scene.pair.last_sync_time(service, now))
     scene.pair.fail_over(scene.planned, now)
     scene.pair.let_visibility_end()
-    scene.lost = scene.pair.lost_writes()
-    gone = {one.write.sequence for one in scene.lost}
-    survived = (write for write in replication.log_since(old, 0, 10**9) if write.sequence not in gone)
-    for instance_id, writes in by_instance(scene.log, survived).items():
-        scene.truths[instance_id] = ground_truth.decide(ground_truth.play(writes, scene.names))
+    scene.lost, scene.left_behind = scene.pair.lost_writes(), old
 
 
 async def start_north_europe(scene: Scene) -> None:
@@ -108,7 +106,7 @@ async def let_north_europe_catch_up(scene: Scene) -> None:
 
 
 async def raise_the_events(scene: Scene) -> None:
-    """Each client asks for its status through the URL it kept, and raises the event if its instance still waits."""
+    """Each client asks for its status through the URL it kept, and sends what it has to say if its instance waits."""
     ids = scene.workload.instance_ids
     with scene.screen.bar("clients raise their events again", len(ids)) as show:
         await asyncio.gather(*(_raise_again(scene, number, one) for number, one in enumerate(ids)))
@@ -116,15 +114,9 @@ async def raise_the_events(scene: Scene) -> None:
 
 
 async def wait_for_the_rest(scene: Scene) -> None:
-    """The instances that got their event return; then each accepted request gets its verdict."""
+    """The instances that got their event return."""
     with scene.screen.bar("instances return"):
-        await _quiet(scene)
-        ids = scene.workload.instance_ids
-        seen = await outcome.look(scene.promoted, scene.names, ids)
-        answers = await asyncio.gather(*(scene.clients.status(one) for one in ids))
-    assert scene.loss is not None
-    for instance_id, answer in zip(ids, answers, strict=True):
-        scene.outcomes[instance_id] = outcome.judge(seen[instance_id], answer, scene.loss)
+        await _quiet(scene, until_all_end=True)
 
 
 async def _start(scene: Scene, region: Region) -> None:
@@ -163,22 +155,32 @@ async def _probe(scene: Scene, region: Region, instance_id: str, deadline: float
 
 
 async def _waits(scene: Scene, instance_id: str) -> bool:
-    answer = await scene.clients.status(instance_id)
-    return isinstance(answer.body, dict) and answer.body.get("runtimeStatus") == "Running"
+    return _status(await scene.clients.status(instance_id)) == "Running"
 
 
 async def _send(scene: Scene, request: Request, show: Callable[[int], None]) -> None:
     """One request at its time; an event only once its instance waits for it."""
     await _reached(scene, request.at)
     if request.action == "start":
-        answer = await scene.clients.start(request.instance_id, {"request": request.instance_id})
+        answer = await _begin(scene, request)
     else:
         known = scene.log.known[request.instance_id]
-        await until(lambda: known.is_waiting)
-        data = event_data(request.instance_id, 1)
-        answer = await scene.clients.raise_event(request.instance_id, data, request.way)
+        await until(lambda: known.is_waiting and (request.instance_id, request.number - 1) in scene.accepted)
+        answer = await _raise(scene, request)
     _note(scene, request, answer)
     show(len(scene.accepted))
+
+
+async def _begin(scene: Scene, request: Request) -> Answer:
+    if request.call is not None:
+        return await scene.clients.begin(request.instance_id, request.call)
+    return await scene.clients.start(request.instance_id, {"request": request.instance_id})
+
+
+async def _raise(scene: Scene, request: Request) -> Answer:
+    if request.call is not None:
+        return await scene.clients.send(request.call)
+    return await scene.clients.raise_event(request.instance_id, event_data(request.instance_id, 1), request.way)
 
 
 def _note(scene: Scene, request: Request, answer: Answer) -> None:
@@ -188,7 +190,7 @@ def _note(scene: Scene, request: Request, answer: Answer) -> None:
             f"West Europe answered {answer.status or 'nothing'} to {request.action} {request.instance_id} "
             f"before anything was lost: {answer.body}. See {scene.west.log}."
         )
-    scene.accepted[request.instance_id, 0 if request.action == "start" else 1] = answer
+    scene.accepted[request.instance_id, request.number] = answer
 
 
 async def _reached(scene: Scene, at: float) -> None:
@@ -212,20 +214,47 @@ def _follow(scene: Scene) -> None:
 
 async def _raise_again(scene: Scene, number: int, instance_id: str) -> None:
     status = await scene.clients.status(instance_id)
-    if status.is_accepted:  # 202: it has not ended
-        way = way_to_raise(number)  # the other way than before the loss
-        data = event_data(instance_id, 2)
-        scene.raised_again[instance_id] = await scene.clients.raise_event(instance_id, data, way)
+    if not status.is_accepted:  # 202: it has not ended
+        return
+    is_pending = _status(status) == "Pending"  # the app's endpoints would wait for its beginning
+    if errand := scene.workload.errands.get(instance_id):
+        if not is_pending:
+            await _send_again(scene, errand)
+        return
+    way: Way = "kept URL" if is_pending else way_to_raise(number)  # the other way than before the loss
+    data = event_data(instance_id, 2)
+    scene.raised_again[instance_id] = await scene.clients.raise_event(instance_id, data, way)
 
 
-async def _quiet(scene: Scene) -> None:
-    """Returns when nothing in the hub has changed for a while; notes when the last change was."""
+async def _send_again(scene: Scene, errand: Errand) -> None:
+    """All that the client has to say, whether or not it had said it before; an instance that ends meanwhile is fine."""
+    for call in errand.after_the_failover:
+        answer = await scene.clients.send(call)
+        scene.raised_again[errand.instance_id] = answer
+        if not answer.is_accepted:
+            return
+
+
+def _status(answer: Answer) -> str:
+    return str(answer.body.get("runtimeStatus")) if isinstance(answer.body, dict) else ""
+
+
+async def _quiet(scene: Scene, until_all_end: bool = False) -> None:
+    """Returns when nothing in the hub has changed for a while; notes when the last instance ended.
+
+    With `until_all_end` as soon as no instance of the work is open any more.
+    """
     deadline = time.monotonic() + LONGEST_RECOVERY
     last, changed = None, time.monotonic()
+    scene.quiet_since = changed
     while time.monotonic() - changed < QUIET_SECONDS and time.monotonic() < deadline:
         found = await outcome.fingerprint(scene.promoted, scene.names)
         if found != last:
-            last, changed = found, time.monotonic()
+            changed = time.monotonic()
+            if last is None or found.ended != last.ended:
+                scene.quiet_since = changed
+            last = found
         scene.north.check()
+        if until_all_end and not await outcome.open_instances(scene.promoted, scene.names, scene.workload.instance_ids):
+            break
         await asyncio.sleep(LOOK_SECONDS)
-    scene.quiet_since = changed

@@ -1,109 +1,177 @@
 """When each write of the lost region was made, on the drill's own clock.
 
 Hosts are real processes on a machine that is never equally busy twice. What survives must not depend on that: the same
-seed loses the same requests. So a write counts as made at the time its client action was planned for, plus a fixed
-offset by what it is, not at the time the machine got round to it. The order of one instance's writes stays that of
-the platform: message, row, message taken, history, row, message deleted.
+seed loses the same requests. So a write counts as made at a time that follows from the plan of the work alone, not at
+the time the machine got round to it. Every instance, child and entity has a clock:
+
+    a client's message      is sent when the client's request was planned for
+    an activity             takes STEP seconds from its work item to its result
+    a message to another    instance, entity or parent takes HOP seconds; so does a timer
+    a message taken         sets the clock of its instance to the message's time, never back
+    history, row            are written a fixed while after the clock of their instance
+
+The order of one instance's writes stays that of the platform: message, row, message taken, messages sent, history, row,
+message deleted. Activities side by side end at the same time, in whichever order they really did.
 """
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta, timezone
 
-from lab.drills.workload import Workload
+from lab.drills.workload import Workload, root_of
 from taskhub import messages
 from taskhub.accounts.replication import LoggedWrite
 from taskhub.errors import Undecodable
 from taskhub.layout import HubNames, unescape_key
-from taskhub.messages import TaskMessage
+from taskhub.messages import TASK_COMPLETED, TASK_FAILED, TASK_SCHEDULED, TIMER_FIRED, TaskMessage
 
 ZERO = datetime(2026, 1, 1, tzinfo=timezone.utc)  # any moment, always the same
 LONG_BEFORE = -86_400.0  # the hub itself is older than all work
-OFFSETS = {"message": 0.0, "first row": 0.01, "taken": 0.02, "history": 0.04, "row": 0.05, "deleted": 0.06}
+OFFSETS = {"first row": 0.01, "taken": 0.02, "sent": 0.03, "history": 0.04, "row": 0.05, "deleted": 0.06}
 WHOLE_ACTION = 0.07  # seconds until the last write of an action
+HOP, STEP = 0.1, 0.2  # seconds
+RESULTS = (TASK_COMPLETED, TASK_FAILED)
+Task = tuple[str, str, int]  # instance, execution, number
 
 
 @dataclass
 class Known:
     """What the log has said of one instance."""
 
-    actions: int = 0  # messages of clients
-    is_waiting: bool = False  # for its event, and its status says so
-    deleted: int = 0  # messages done with
+    is_waiting: bool = False  # it has begun, and its status says for what it waits
+
+
+@dataclass
+class Sent:
+    """One message: when it was put, and when whoever it is for has it in hand."""
+
+    instance_id: str
+    kind: int
+    at: float
+    handled: float
+    is_taken: bool = False
+
+    @property
+    def done(self) -> float:
+        """When it is deleted."""
+        return (
+            self.at + STEP + OFFSETS["first row"] if self.kind == TASK_SCHEDULED else self.handled + OFFSETS["deleted"]
+        )
 
 
 class Timeline:
-    """Reads the log of the primary, write by write and in order."""
+    """Reads the log of the primary, write by write and in order; whoever asks again is told the same."""
 
     def __init__(self, names: HubNames, workload: Workload) -> None:
         self._names = names
         self._loss = workload.loss
-        self._planned: dict[str, list[float]] = {}
+        self._planned: dict[str, list[float]] = {}  # by client
         for request in workload.requests:
-            self._planned.setdefault(request.instance_id, []).append(request.at)
-        self._messages: dict[str, tuple[str, int]] = {}  # message id -> instance, number of its action
-        self.known: dict[str, Known] = {instance_id: Known() for instance_id in self._planned}
-        self.instance_of: dict[int, str] = {}  # sequence of a write -> the instance it belongs to
+            self._planned.setdefault(root_of(request.instance_id), []).append(request.at)
+        self._asked: Counter[str] = Counter()  # messages of each client
+        self._messages: dict[str, Sent] = {}  # by message id
+        self._open: dict[str, Sent] = {}
+        self._clocks: dict[str, float] = {}
+        self._work: dict[Task, float] = {}  # when its work item was put
+        self._made: dict[int, float] = {}
+        self.known: dict[str, Known] = {instance_id: Known() for instance_id in workload.instance_ids}
+        self.instance_of: dict[int, str] = {}  # sequence of a write -> the instance, child or entity it belongs to
 
     def times(self, writes: Iterable[LoggedWrite]) -> list[datetime]:
-        """When the writes were made. They must come in order, each once."""
+        """When the writes were made. New ones must come in order."""
         return [ZERO + timedelta(seconds=self._time(write)) for write in writes]
 
     def unsettled(self) -> list[str]:
-        """Instances with an action that should be over by the loss and is not yet."""
-        return [
-            instance_id
-            for instance_id, planned in self._planned.items()
-            if self.known[instance_id].deleted < sum(at + WHOLE_ACTION <= self._loss for at in planned)
-        ]
+        """Clients with an action that should be over by the loss and is not yet."""
+        missing = {
+            client
+            for client, planned in self._planned.items()
+            if self._asked[client] < sum(at + WHOLE_ACTION <= self._loss for at in planned)
+        }
+        missing |= {
+            root_of(sent.instance_id)
+            for sent in self._open.values()
+            if sent.done <= self._loss and sent.kind != TIMER_FIRED
+        }
+        return sorted(missing)
 
     def _time(self, write: LoggedWrite) -> float:
-        place = self._place(write)
-        if place is None:
-            return LONG_BEFORE
-        instance_id, action, role = place
-        self.instance_of[write.sequence] = instance_id
-        # What was written before the loss was made before it, however late the plan would have it.
-        return min(self._planned[instance_id][action] + OFFSETS[role], self._loss)
+        if write.sequence not in self._made:
+            made = self._time_of_message(write) if write.service == "queue" else self._time_of_state(write)
+            # What was written before the loss was made before it, however late the plan would have it.
+            self._made[write.sequence] = LONG_BEFORE if made is None else min(made, self._loss)
+        return self._made[write.sequence]
 
-    def _place(self, write: LoggedWrite) -> tuple[str, int, str] | None:
-        """The instance, the number of its action and the write's role; None for what is no instance of the work."""
-        if write.service == "queue":
-            return self._place_of_message(write)
+    def _time_of_state(self, write: LoggedWrite) -> float | None:
+        """Of a row, a history or a blob; None for what is no instance of the work."""
         instance_id = unescape_key(write.partition.partition("/")[0])
-        known = self.known.get(instance_id)
-        if known is None or known.actions == 0:
+        if instance_id not in self._clocks:
             return None
+        self.instance_of[write.sequence] = instance_id
+        role = "history"
         if write.service == "table" and write.name == self._names.instances:
-            return instance_id, known.actions - 1, self._note_row(write, known)
-        return instance_id, known.actions - 1, "history"
+            role = self._note_row(write, instance_id)
+        return self._clocks[instance_id] + OFFSETS[role]
 
-    def _note_row(self, write: LoggedWrite, known: Known) -> str:
+    def _note_row(self, write: LoggedWrite, instance_id: str) -> str:
         row = write.entity() or {}
         if row.get("RuntimeStatus") == "Pending":
             return "first row"
-        known.is_waiting = "waiting_for" in str(row.get("CustomStatus"))
+        if instance_id in self.known:
+            self.known[instance_id].is_waiting = row.get("RuntimeStatus") == "Running" and bool(row.get("CustomStatus"))
         return "row"
 
-    def _place_of_message(self, write: LoggedWrite) -> tuple[str, int, str] | None:
+    def _time_of_message(self, write: LoggedWrite) -> float | None:
         if write.key not in self._messages:
             found = message_of(write)
-            if found is None or found.instance_id not in self.known:
+            if found is None or root_of(found.instance_id) not in self._planned:
                 return None
-            known = self.known[found.instance_id]
-            self._messages[write.key] = (found.instance_id, min(known.actions, self._last(found.instance_id)))
-            known.actions += 1
-            return *self._messages[write.key], "message"
-        instance_id, action = self._messages[write.key]
-        if write.change != "deleted":
-            return instance_id, action, "taken"
-        self.known[instance_id].deleted += 1
-        return instance_id, action, "deleted"
+            sent = self._messages[write.key] = self._open[write.key] = self._sent(found)
+            self.instance_of[write.sequence] = sent.instance_id
+            return sent.at
+        sent = self._messages[write.key]
+        self.instance_of[write.sequence] = sent.instance_id
+        if write.change == "deleted":
+            self._open.pop(write.key, None)
+            return sent.done
+        if sent.kind != TASK_SCHEDULED and not sent.is_taken:
+            sent.handled = self._clocks[sent.instance_id] = max(self._clock(sent.instance_id), sent.handled)
+        sent.is_taken = True
+        return sent.handled + OFFSETS["taken"]
 
-    def _last(self, instance_id: str) -> int:
-        return len(self._planned[instance_id]) - 1
+    def _sent(self, message: TaskMessage) -> Sent:
+        """A new message, by who sent it."""
+        one, kind = message.instance_id, message.kind
+        if not message.sender_instance:
+            at = self._asked_at(one)
+            self._clocks.setdefault(one, at)
+            return Sent(one, kind, at, at)
+        at = self._clock(message.sender_instance) + OFFSETS["sent"]
+        if kind in RESULTS:
+            at = self._work.get(_task(message, "TaskScheduledId"), at) + STEP
+            return Sent(one, kind, at, at)
+        if kind == TASK_SCHEDULED:
+            self._work[_task(message, "EventId")] = at
+            return Sent(one, kind, at, at)
+        return Sent(one, kind, at, at + HOP)
+
+    def _asked_at(self, instance_id: str) -> float:
+        """When a client's message was planned for, and never before what it is an answer to."""
+        client = root_of(instance_id)
+        planned = self._planned[client]
+        at = planned[min(self._asked[client], len(planned) - 1)]
+        self._asked[client] += 1
+        return max(at, self._clock(instance_id) + WHOLE_ACTION)
+
+    def _clock(self, instance_id: str) -> float:
+        return self._clocks.get(instance_id, LONG_BEFORE)
+
+
+def _task(message: TaskMessage, number: str) -> Task:
+    return message.instance_id, message.execution_id or "", int(message.event[number])
 
 
 def message_of(write: LoggedWrite) -> TaskMessage | None:
@@ -128,9 +196,9 @@ def moment(at: float) -> datetime:
 
 
 def by_instance(timeline: Timeline, writes: Iterable[LoggedWrite]) -> Mapping[str, list[LoggedWrite]]:
-    """The writes of each instance of the work, in order."""
+    """The writes of each instance of the work, of its children and its entities, in order."""
     found: dict[str, list[LoggedWrite]] = {instance_id: [] for instance_id in timeline.known}
     for write in writes:
         if instance_id := timeline.instance_of.get(write.sequence):
-            found[instance_id].append(write)
+            found.setdefault(instance_id, []).append(write)
     return found

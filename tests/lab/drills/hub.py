@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from typing import Any
 
 from lab.drills.workload import Request, Workload
 from taskhub import messages
@@ -61,6 +62,29 @@ class Hub:
         history = await self.hub.read_history(instance_id)
         events: list[Event] = [messages.event(kind, self.clock.now()) for kind in kinds]
         await self.hub.append_history(history, events, EXECUTION, len(history.events))
+
+    async def send(self, kind: int, to: str, sender: str, **properties: Any) -> None:
+        """One message from an orchestration, a child or an entity to somebody."""
+        number = properties.pop("number", -1)
+        event = messages.event(kind, self.clock.now(), number, **properties)
+        await self.hub.send(TaskMessage(event, to, EXECUTION, sender, EXECUTION))
+
+    async def schedule(self, instance_id: str, number: int, name: str = "work") -> None:
+        """A work item, as an episode sends it."""
+        await self.send(messages.TASK_SCHEDULED, instance_id, instance_id, number=number, Name=name, Input=str(number))
+
+    async def complete(self, instance_id: str, number: int) -> None:
+        """The result of a work item, and the work item taken and deleted."""
+        queue = self.names.workitems
+        taken = await self.account.queues.get(queue, 1, timedelta(seconds=60))
+        await self.send(messages.TASK_COMPLETED, instance_id, instance_id, TaskScheduledId=number, Result='"done"')
+        await self.account.queues.delete(queue, taken[0])
+
+    async def episode(self, instance_id: str) -> None:
+        """Messages taken, history, row, messages deleted."""
+        taken = await self.take(instance_id)
+        await self.wait(instance_id)
+        await self.delete(instance_id, taken)
 
     async def start(self, instance_id: str) -> None:
         """A start from the request to the first episode's end."""

@@ -9,6 +9,7 @@ import pytest
 from aiohttp import web
 
 from lab.drills.client import Clients
+from lab.drills.mix import Call
 from lab.drills.region import free_port
 
 WEST = "http://west.example:7071/runtime/webhooks/durabletask/instances/A"
@@ -75,3 +76,12 @@ async def test_a_host_that_is_gone_answers_nothing_and_accepts_nothing(clients: 
     answer = await clients.start("A", None)
     assert answer.status == 0 and not answer.is_accepted
     assert await clients.is_healthy() is False
+
+
+async def test_a_start_of_any_workflow_keeps_its_links_and_later_requests_go_to_the_app(
+    clients: Clients, north: North
+) -> None:
+    assert (await clients.begin("B", Call("start", "/api/orders?id=B", '{"lines": []}'))).is_accepted
+    await clients.send(Call("event", "/api/monitors/B/stop"))
+    assert clients.kept["B"] == LINKS
+    assert north.asked == [("POST", "/api/orders?id=B", {"lines": []}), ("POST", "/api/monitors/B/stop", None)]

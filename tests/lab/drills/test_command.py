@@ -17,6 +17,7 @@ from lab.drills.command import main
         (["--lag", "-1"], "'-1' is not a lag in seconds from 0 to 3600"),
         (["--lag", "nan"], "'nan' is not a lag in seconds"),
         (["--distribution", "flat"], "invalid choice: 'flat'"),
+        (["--recover"], "unrecognized arguments: --recover"),
         (["--seed", "x"], "invalid int value: 'x'"),
         (["--report", __file__], "is a file, not a folder"),
     ],

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from lab.drills.ground_truth import State, Truth, decide, play
+from lab.drills.ground_truth import State, Truth, certain, decide, play
+from taskhub import messages
 from taskhub.accounts.replication import LoggedWrite
 from tests.lab.drills.hub import Hub
 
@@ -52,12 +53,13 @@ async def test_an_open_history_without_its_row_is_stuck_because_no_event_can_be_
     assert "status row" in truth_of(hub, without(hub, "row")).why
 
 
-async def test_an_open_history_whose_row_says_completed_is_stuck(hub: Hub) -> None:
+async def test_what_a_terminal_row_holds_is_done_over_an_open_history_and_over_none(hub: Hub) -> None:
     await hub.start("A")
     seen = len(hub.log())
     await hub.raise_and_end("A")
     is_row = without(hub, "queue", "history")
-    assert fate(hub, lambda write: write.sequence <= seen or is_row(write)) == ("stuck", "lost")
+    assert fate(hub, lambda write: write.sequence <= seen or is_row(write)) == ("completed before", "applied")
+    assert fate(hub, is_row) == ("completed before", "applied")
 
 
 async def test_a_start_with_its_row_begins_and_waits(hub: Hub) -> None:
@@ -121,3 +123,30 @@ async def test_every_combination_of_prefixes_of_the_three_units_has_a_fate(hub: 
     assert set(fates.values()) == {"completed before", "completed", "stuck", "lost"}
     assert fates[len(units[0]), len(units[1]), len(units[2])] == "completed before"
     assert fates[0, 0, 0] == "lost"
+
+
+async def test_of_any_workflow_a_whole_instance_completes_and_one_that_has_ended_had(hub: Hub) -> None:
+    await hub.start("A")
+    assert certain(play(hub.log(), hub.names), is_whole=True) == Truth("completed", "applied")
+    await hub.raise_and_end("A")
+    assert certain(play(hub.log(), hub.names), is_whole=True) == Truth("completed before", "applied")
+
+
+async def test_of_any_workflow_one_of_which_only_a_work_item_arrived_is_lost(hub: Hub) -> None:
+    await hub.schedule("A", 0)
+    truth = certain(play(hub.log(), hub.names), is_whole=False)
+    assert truth is not None and truth.fate == "lost"
+
+
+async def test_what_arrived_in_part_is_not_decided_by_the_writes_alone(hub: Hub) -> None:
+    await hub.start("A")
+    assert certain(play(hub.log(), hub.names), is_whole=False) is None
+
+
+async def test_an_event_counts_as_there_once_whether_it_is_queued_or_in_the_history_or_both(hub: Hub) -> None:
+    for text in ('"raised 1, a"', '"raised 1, b"', '"raised 2, c"'):
+        raised = messages.event(messages.EVENT_RAISED, hub.clock.now(), Name="item", Input=text)
+        await hub.hub.send(messages.TaskMessage(raised, "A", None))
+    state = play(hub.log(), hub.names)
+    state.history["0"] = {"EventType": "EventRaised", "Input": '"raised 1, a"'}
+    assert state.marked_events == 2

@@ -7,7 +7,7 @@ from datetime import datetime, timedelta, timezone
 import pytest
 
 from lab.drills.client import Answer
-from lab.drills.outcome import Seen, fingerprint, judge, look
+from lab.drills.outcome import Seen, fingerprint, judge, judge_errand, look, open_instances
 from taskhub import messages
 from tests.lab.drills.hub import EXECUTION, Hub
 
@@ -33,6 +33,12 @@ def test_an_end_that_the_status_does_not_show_is_remarked() -> None:
     assert judge(seen, Answer(404), LOSS).remark == "ended, but its status shows HTTP 404"
     running = Answer(202, {"runtimeStatus": "Running", "output": None})
     assert judge(seen, running, LOSS).remark == "ended, but its status shows Running"
+
+
+@pytest.mark.parametrize("has_history", [True, False])
+def test_a_result_that_only_the_row_holds_is_a_result(has_history: bool) -> None:
+    outcome = judge(Seen(True, "Completed", has_history, None, row_result=FIRST), SHOWN, LOSS)
+    assert (outcome.fate, outcome.event, outcome.result) == ("completed before", "applied", FIRST)
 
 
 @pytest.mark.parametrize(
@@ -72,3 +78,48 @@ async def test_the_fingerprint_changes_with_every_step_of_work(hub: Hub) -> None
         await step("A")
         seen.append(await fingerprint(hub.account, hub.names))
     assert len(set(seen)) == len(seen)
+
+
+BEFORE, AFTER = LOSS - timedelta(seconds=1), LOSS + timedelta(seconds=9)
+WANTED = {"status": "written"}
+WRITTEN = {"status": "written", "bytes": 7}
+
+
+@pytest.mark.parametrize(
+    ("seen", "fate"),
+    [
+        (Seen(True, "Completed", True, BEFORE, WRITTEN), "completed before"),
+        (Seen(True, "Completed", True, AFTER, WRITTEN), "completed"),
+        (Seen(True, "Completed", True, AFTER, {"status": "cancelled"}), "wrong"),
+        (Seen(True, "Failed", True, AFTER, "it broke", "Failed"), "wrong"),
+        (Seen(True, "Completed", True, None, row_result=WRITTEN, row_completed=BEFORE), "completed before"),
+        (Seen(True, "Completed", False, None, row_result=WRITTEN, row_completed=BEFORE), "completed before"),
+        (Seen(True, "Completed", True, AFTER, WRITTEN, row_completed=BEFORE), "completed before"),
+        (Seen(True, "Completed", False, None, row_result={}, row_completed=BEFORE), "wrong"),
+        (Seen(True, "Running", True, None), "stuck"),
+        (Seen(False, None, True, None), "stuck"),
+        (Seen(True, "Pending", False, None), "stuck"),
+        (Seen(True, "Running", False, None), "lost"),
+        (Seen(False, None, False, None), "lost"),
+    ],
+)
+def test_an_instance_of_any_workflow_is_judged_by_its_end_and_its_right_result(seen: Seen, fate: str) -> None:
+    outcome = judge_errand(seen, Answer(200, {}), LOSS, WANTED)
+    assert outcome.fate == fate
+    assert bool(outcome.why) == (fate in ("wrong", "stuck", "lost"))
+
+
+async def test_events_raised_before_the_loss_are_counted_in_the_history(hub: Hub) -> None:
+    await hub.start("drill-1")
+    history = await hub.hub.read_history("drill-1")
+    texts = ('"raised 1, a"', '"raised 1, a"', '"raised 2, b"')
+    raised = [messages.event(messages.EVENT_RAISED, LOSS, Name="item", Input=text) for text in texts]
+    await hub.hub.append_history(history, raised, EXECUTION, len(history.events))
+    assert (await look(hub.account, hub.names, ["drill-1"]))["drill-1"].marked_events == 1
+
+
+async def test_an_instance_is_open_until_its_row_says_that_it_has_ended(hub: Hub) -> None:
+    await hub.start("drill-1")
+    assert await open_instances(hub.account, hub.names, ["drill-1", "drill-2"]) == {"Running": 1, "None": 1}
+    await hub.end("drill-1")
+    assert not await open_instances(hub.account, hub.names, ["drill-1"])

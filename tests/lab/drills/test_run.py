@@ -38,7 +38,7 @@ async def all_well(scene: Scene) -> None:
     """Every instance ends as it must."""
     for one in scene.workload.instance_ids:
         scene.accepted[one, 0] = scene.accepted[one, 1] = None  # type: ignore[assignment]
-        scene.truths[one] = Truth("completed", "lost")
+        scene.truths[one] = scene.expected[one] = Truth("completed", "lost")
         scene.outcomes[one] = Outcome("completed", event_data(one, 2))
 
 
@@ -57,9 +57,10 @@ def drill(*recovery: Step, verdict: tuple[Check, ...] = (checks.every_request_ha
     return Drill("test", "What if?", False, (), (), (), recovery, verdict)
 
 
-async def executed(what: Drill) -> dict[str, Any]:
+async def executed(what: Drill, only_events: bool = True) -> dict[str, Any]:
     screen = Screen(Console(file=io.StringIO()))
-    return await run(what, Options(instances=3, seed=1), screen, lambda findings: None)
+    options = Options(instances=3, seed=1, doctor=False, journal=False, only_events=only_events)
+    return await run(what, options, screen, lambda findings: None)
 
 
 async def test_the_steps_are_taken_in_the_order_of_the_runbook() -> None:
@@ -104,3 +105,47 @@ async def test_a_wrong_result_or_a_loss_where_none_may_be_is_a_problem(outcome: 
         scene.outcomes[scene.workload.instance_ids[0]] = outcome
 
     assert (await executed(drill(recovery, verdict=(check,))))["problems"]
+
+
+def errands(scene: Scene) -> list[str]:
+    return list(scene.workload.errands)
+
+
+async def all_well_with_errands(scene: Scene) -> None:
+    """Every instance ends as it must, of whichever workflow it is."""
+    await all_well(scene)
+    for one in errands(scene):
+        scene.outcomes[one] = Outcome("completed", {"status": "completed"}, marked_events=9)
+
+
+@pytest.mark.parametrize(
+    ("truth", "found", "agrees"),
+    [
+        (Truth("stuck", "lost", or_else=("completed",)), Outcome("completed"), True),
+        (Truth("completed", "lost"), Outcome("completed before"), True),
+        (Truth("stuck", "lost"), Outcome("completed"), False),
+        (Truth("completed", "lost"), Outcome("wrong", why="ended Failed"), False),
+        (Truth("lost", "lost", or_else=("stuck",)), Outcome("wrong", why="ended Failed"), False),
+    ],
+)
+async def test_what_is_foretold_of_another_workflow_can_be_denied(truth: Truth, found: Outcome, agrees: bool) -> None:
+    async def recovery(scene: Scene) -> None:
+        """Ends in one way for one."""
+        await all_well_with_errands(scene)
+        one = errands(scene)[0]
+        scene.truths[one] = scene.expected[one] = truth
+        scene.outcomes[one] = found
+
+    findings = await executed(drill(recovery), only_events=False)
+    assert bool(findings["problems"]) != agrees
+    assert findings["ground_truth_agrees"] == (3 if agrees else 2)
+
+
+async def test_effects_that_happened_twice_or_never_are_a_problem() -> None:
+    async def recovery(scene: Scene) -> None:
+        """One mail too many."""
+        await all_well_with_errands(scene)
+        scene.world = {"messages": [{"key": "drill-0001/mail"}] * 2}
+
+    findings = await executed(drill(recovery, verdict=(checks.effects_happened_once,)), only_events=False)
+    assert "happened twice: messages drill-0001/mail" in findings["problems"][0]

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from lab.drills.timeline import LONG_BEFORE, Timeline, by_instance, seconds
+from lab.drills.timeline import HOP, LONG_BEFORE, OFFSETS, STEP, Timeline, by_instance, seconds
+from taskhub import messages
 from tests.lab.drills.hub import Hub, workload
 
 
@@ -78,3 +79,78 @@ async def test_earlier_work_is_settled_when_its_messages_are_done_with(hub: Hub)
     await hub.delete("A", await hub.take("A"))
     timeline.times(hub.log()[seen:])
     assert timeline.unsettled() == []
+
+
+async def test_each_activity_of_a_chain_takes_the_same_while(hub: Hub) -> None:
+    timeline = Timeline(hub.names, workload(10, A=(2.0,)))
+    await hub.start("A")
+    for number in range(3):
+        await hub.schedule("A", number)
+        await hub.complete("A", number)
+        await hub.episode("A")
+    assert ends(hub, timeline, "A") == pytest.approx([2.04 + (STEP + OFFSETS["sent"]) * number for number in range(4)])
+
+
+async def test_activities_side_by_side_end_at_the_same_time_in_whichever_order(hub: Hub) -> None:
+    timeline = Timeline(hub.names, workload(10, A=(2.0,)))
+    await hub.start("A")
+    for number in range(3):
+        await hub.schedule("A", number)
+    for number in (0, 1, 2):
+        await hub.complete("A", number)
+        await hub.episode("A")
+    assert ends(hub, timeline, "A")[1:] == pytest.approx([2.04 + STEP + OFFSETS["sent"]] * 3)
+
+
+async def test_what_children_and_entities_write_follows_from_the_clock_of_who_called_them(hub: Hub) -> None:
+    timeline = Timeline(hub.names, workload(10, **{"drill-0001": (2.0,)}))
+    await hub.start("drill-0001")
+    for relative in ("drill-0001:part-0000", "@stock@drill-0001"):
+        await hub.send(messages.EVENT_RAISED, relative, "drill-0001", Name="op", Input="{}")
+        await hub.episode(relative)
+        called = 2.0 + OFFSETS["sent"] + HOP
+        assert ends(hub, timeline, relative) == pytest.approx([called + OFFSETS["history"]])
+
+
+async def test_an_event_never_comes_before_what_it_answers(hub: Hub) -> None:
+    timeline = Timeline(hub.names, workload(10, A=(2.0, 2.1)))
+    await hub.start("A")
+    await hub.schedule("A", 0)
+    await hub.complete("A", 0)
+    await hub.episode("A")
+    await hub.raise_and_end("A")
+    assert made(hub, timeline)["A"][-1] > 2.0 + STEP
+
+
+async def test_a_chain_that_reaches_the_loss_goes_no_further(hub: Hub) -> None:
+    timeline = Timeline(hub.names, workload(10, A=(9.9,)))
+    await hub.start("A")
+    await hub.schedule("A", 0)
+    assert timeline.times(hub.log()) and timeline.unsettled() == []
+    await hub.complete("A", 0)
+    await hub.episode("A")
+    assert max(made(hub, timeline)["A"]) == 10
+
+
+async def test_an_activity_that_should_be_over_by_the_loss_is_waited_for(hub: Hub) -> None:
+    timeline = Timeline(hub.names, workload(10, A=(2.0,)))
+    await hub.start("A")
+    await hub.schedule("A", 0)
+    timeline.times(hub.log())
+    assert timeline.unsettled() == ["A"]
+
+
+async def test_whoever_asks_again_is_told_the_same(hub: Hub) -> None:
+    timeline = Timeline(hub.names, workload(10, A=(2.0, 5.0)))
+    await hub.start("A")
+    await hub.raise_and_end("A")
+    assert timeline.times(hub.log()) == timeline.times(hub.log())
+
+
+def ends(hub: Hub, timeline: Timeline, instance_id: str) -> list[float]:
+    """When each episode's history was written."""
+    log = hub.log()
+    times = dict(zip((write.sequence for write in log), timeline.times(log), strict=True))
+    mine = by_instance(timeline, log).get(instance_id, [])
+    histories = [write for write in mine if write.unit.startswith(hub.names.history) and write.key == "sentinel"]
+    return [round(seconds(times[write.sequence]), 3) for write in histories]
