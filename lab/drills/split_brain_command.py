@@ -9,15 +9,19 @@ import random
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
+from html import escape
 from pathlib import Path
 
 from lab.drills.split_brain import LATE, STANDSTILL_SECONDS, WITHOUT, Found, drill
 from lab.errors import LabError
 from lab.progress import Screen
+from recovery import pages
 from taskhub.errors import TaskHubError
 
 FLAG = "--split-brain"
-REPORT = "split-brain-report.json"
+DATA, PAGE = "split-brain-report.json", "split-brain-report.html"
+QUESTION = "What does a region do that comes back while another one works?"
+NOTE = f"{LATE}: counted from {STANDSTILL_SECONDS:.0f} s after the take-over on (see FENCE_CACHE_SECONDS)."
 ROWS: tuple[tuple[str, Callable[[Found], object]], ...] = (
     ("activities run by West Europe", lambda run: run.activities),
     ("effects asked of the outside by it", lambda run: run.effects),
@@ -39,7 +43,7 @@ def main(arguments: Sequence[str]) -> int:
     given = _parser().parse_args(arguments)
     seed = random.randrange(1_000_000) if given.seed is None else given.seed
     screen = Screen()
-    screen.say(f"[bold]split brain[/bold], seed {seed}: what does a region do that comes back while another one works?")
+    screen.say(f"[bold]split brain[/bold], seed {seed}: {QUESTION}")
     try:
         runs = asyncio.run(drill(given.instances, seed, screen))
     except (LabError, TaskHubError, OSError) as error:
@@ -48,9 +52,9 @@ def main(arguments: Sequence[str]) -> int:
     except KeyboardInterrupt:
         print("drill: interrupted; its hosts are stopped.", file=sys.stderr)
         return 130
-    place = write(runs, seed, given.report)
+    page, data = write(runs, seed, given.report)
     screen.say(summary(runs))
-    screen.say(f"report  {place}")
+    screen.say(f"report  {page}, {data.name}")
     return 1 if problems(runs) else 0
 
 
@@ -73,26 +77,39 @@ def summary(runs: Sequence[Found]) -> str:
     """The runs side by side, as text, and what is wrong."""
     lines = [f"{'':38}" + "".join(f"{run.kind:>20}" for run in runs)]
     lines += [f"{name:38}" + "".join(f"{cell(run)!s:>20}" for run in runs) for name, cell in ROWS]
-    if any(run.kind == LATE for run in runs):
-        lines.append(f"Taken over late: counted from {STANDSTILL_SECONDS:.0f} s after the take-over on (see ")
-        lines[-1] += "FENCE_CACHE_SECONDS)."
-    return "\n".join([*lines, *(f"WRONG: {problem}" for problem in problems(runs))])
+    notes = [NOTE] if any(run.kind == LATE for run in runs) else []
+    return "\n".join([*lines, *notes, *(f"WRONG: {problem}" for problem in problems(runs))])
 
 
-def write(runs: Sequence[Found], seed: int, folder: Path) -> Path:
-    """Writes the report as JSON and returns its place."""
+def write(runs: Sequence[Found], seed: int, folder: Path) -> tuple[Path, Path]:
+    """Writes the report as a page and as JSON, and returns their places."""
     folder.mkdir(parents=True, exist_ok=True)
+    page, data = folder / PAGE, folder / DATA
     report = {"seed": seed, "runs": [asdict(run) for run in runs], "problems": problems(runs)}
-    place = folder / REPORT
-    place.write_text(json.dumps(report, indent=1) + "\n", encoding="utf-8")
-    return place
+    page.write_text(html(runs, seed), encoding="utf-8")
+    data.write_text(json.dumps(report, indent=1) + "\n", encoding="utf-8")
+    return page, data
+
+
+def html(runs: Sequence[Found], seed: int) -> str:
+    """The same as one page without anything from elsewhere."""
+    found = problems(runs)
+    rows = [(escape(name), *(escape(str(cell(run))) for run in runs)) for name, cell in ROWS]
+    parts = [
+        f"<h1>{escape(QUESTION)}</h1>",
+        f'<p class="muted">python scripts/drill {FLAG} --instances {runs[0].orders} --seed {seed}</p>',
+        pages.table(("", *(escape(run.kind) for run in runs)), rows),
+        f'<p class="muted">{escape(NOTE)}</p>',
+        *(f"<p><b>{escape(problem)}</b></p>" for problem in found or ["With the fence it does nothing."]),
+    ]
+    return pages.page("Split brain", "\n".join(parts))
 
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog=f"drill {FLAG}",
         description="Two regions on one promoted account: West Europe comes back while North Europe works, without the "
-        f"fence, with it, and taken over from while it works. Writes {REPORT}.",
+        f"fence, with it, and taken over from while it works. Writes {PAGE} and {DATA}.",
     )
     add = parser.add_argument
     add("--instances", type=_orders, default=30, metavar="N", help="how many orders clients place (30)")

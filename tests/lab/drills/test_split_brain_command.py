@@ -44,9 +44,11 @@ def test_the_runs_stand_side_by_side() -> None:
 
 
 def test_the_report_tells_seed_runs_and_problems(tmp_path: Path) -> None:
-    place = write([BUSY, replace(IDLE, timers=1)], 7, tmp_path / "new")
-    report = json.loads(place.read_text())
-    assert place.name == "split-brain-report.json" and report["seed"] == 7
+    page, data = write([BUSY, replace(IDLE, timers=1)], 7, tmp_path / "new")
+    report = json.loads(data.read_text())
+    assert (page.name, data.name) == ("split-brain-report.html", "split-brain-report.json") and report["seed"] == 7
+    for shown in (WITHOUT, "West Europe worked although", "--seed 7", "4 of 5"):
+        assert shown in page.read_text()
     assert [run["kind"] for run in report["runs"]] == [WITHOUT, WITH]
     assert report["runs"][0]["activities"] == 7 and len(report["problems"]) == 1
 
