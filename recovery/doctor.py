@@ -11,7 +11,8 @@ import json
 import logging
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 from recovery import doctor_report, json_report
@@ -36,9 +37,9 @@ PROGRESS_STEP = 500
 def main(command: str, arguments: Sequence[str]) -> int:
     """Runs the command."""
     options = parser(command).parse_args(arguments)
-    quiet()
     try:
-        return asyncio.run(run(options))
+        with quiet():
+            return asyncio.run(run(options))
     except (RecoveryError, TaskHubError, RecordsUnreachable, JournalOfAnotherHub, OSError) as error:
         print(f"{command}: {error}", file=sys.stderr)
         return 2
@@ -47,10 +48,18 @@ def main(command: str, arguments: Sequence[str]) -> int:
         return 130
 
 
-def quiet() -> None:
+@contextmanager
+def quiet() -> Iterator[None]:
     """What the libraries log on the way to an error is in the error's own words."""
-    for name in ("azure", "recovery.journal"):
-        logging.getLogger(name).setLevel(logging.CRITICAL)
+    loggers = [logging.getLogger(name) for name in ("azure", "recovery.journal")]
+    levels = [logger.level for logger in loggers]
+    for logger in loggers:
+        logger.setLevel(logging.CRITICAL)
+    try:
+        yield
+    finally:
+        for logger, level in zip(loggers, levels, strict=True):
+            logger.setLevel(level)
 
 
 def parser(command: str) -> argparse.ArgumentParser:

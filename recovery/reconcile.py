@@ -276,9 +276,9 @@ def _line(outcome: Outcome) -> Line:
 def main(command: str, arguments: Sequence[str]) -> int:
     """Runs the command; 0 nothing is missing (any more), 1 something is, 2 journal or hub cannot be read."""
     options = parser(command).parse_args(arguments)
-    quiet()
     try:
-        return asyncio.run(run(options))
+        with quiet():
+            return asyncio.run(run(options))
     except (RecoveryError, TaskHubError, RecordsUnreachable, JournalOfAnotherHub, OSError) as error:
         print(f"{command}: {error}", file=sys.stderr)
         return 2

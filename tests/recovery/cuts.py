@@ -60,21 +60,22 @@ def entity(row: dict[str, Any]) -> Entity:
     return result
 
 
-def _load(name: str) -> str:
+def load(name: str) -> str:
+    """The text of one recorded file."""
     return gzip.decompress((DATA / f"{name}.gz").read_bytes()).decode()
 
 
 @cache
 def records() -> tuple[dict[str, Any], ...]:
     """What the engine was seen to do with each cut."""
-    return tuple(json.loads(_load("failure-cuts.json"))["cuts"])
+    return tuple(json.loads(load("failure-cuts.json"))["cuts"])
 
 
 @cache
 def cuts() -> tuple[Cut, ...]:
     """The 74 recorded storage states."""
     known: dict[tuple[str, str], dict[str, Any]] = {(record["id"], record["title"]): record for record in records()}
-    return tuple(_cut(json.loads(line), known) for line in _load("cut-states.jsonl").splitlines())
+    return tuple(_cut(json.loads(line), known) for line in load("cut-states.jsonl").splitlines())
 
 
 def _cut(state: dict[str, Any], records: dict[tuple[str, str], dict[str, Any]]) -> Cut:
@@ -136,9 +137,9 @@ class PrefixState:
 @cache
 def prefix_states() -> tuple[PrefixState, ...]:
     """All combinations of per-unit prefixes of the recorded run."""
-    log = json.loads(_load("write-log.json"))["writes"]
+    log = json.loads(load("write-log.json"))["writes"]
     units = {unit: [write for write in log if write["unit"] == unit] for unit in ("Qp", "Qw", "H", "I")}
-    return tuple(_prefix(row, units) for row in json.loads(_load("prefix-cuts.json"))["rows"])
+    return tuple(_prefix(row, units) for row in json.loads(load("prefix-cuts.json"))["rows"])
 
 
 def _prefix(row: list[Any], units: dict[str, list[dict[str, Any]]]) -> PrefixState:
