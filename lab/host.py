@@ -136,13 +136,14 @@ async def _serve(settings: Settings, reload: Reload) -> int:
 
 async def _with_account(settings: Settings, account: Account, console: Console, clock: Clock, reload: Reload) -> int:
     worker = await _load(settings, console)
+    stop = _stop_signal()  # before anybody can read that the host runs
     while True:
         keys = keep_keys(settings.app / KEYS_FILE) if settings.require_keys else None
         try:
             host = Host(settings, account, LoggedWorker(worker, console), clock, keys)
             await host.start()
             _introduce(host, console, keys)
-            next_app = await _until_stopped(host, console, reload)
+            next_app = await _until_stopped(host, console, reload, stop)
             console.say("Stopping …")
             console.say(f"Stopped: {await host.stop()}.")
         except (AccountError, HubNameInvalid) as error:
@@ -170,14 +171,21 @@ def _introduce(host: Host, console: Console, keys: Keys | None) -> None:
     console.say(f"Task hub {hub} on {account}. Press Ctrl+C to stop.")
 
 
-async def _until_stopped(host: Host, console: Console, reload: Reload) -> tuple[Settings, ProcessWorker] | None:
-    """Waits for a signal or for a part of the host to fail; or else for the app to change, which it returns loaded."""
+def _stop_signal() -> asyncio.Event:
+    """An event that SIGINT and SIGTERM set."""
     stop, loop = asyncio.Event(), asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):
         try:
             loop.add_signal_handler(number, stop.set)
         except NotImplementedError:  # Windows: Ctrl+C comes as KeyboardInterrupt there
             signal.signal(number, lambda *_: loop.call_soon_threadsafe(stop.set))
+    return stop
+
+
+async def _until_stopped(
+    host: Host, console: Console, reload: Reload, stop: asyncio.Event
+) -> tuple[Settings, ProcessWorker] | None:
+    """Waits for a signal or for a part of the host to fail; or else for the app to change, which it returns loaded."""
     changed = asyncio.create_task(_changed_app(host, console, reload))
     ends = (stop, host.engine.failed, host.triggers.failed)
     waits = [changed, *(asyncio.create_task(one.wait()) for one in ends)]

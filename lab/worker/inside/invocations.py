@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import contextvars
+import json
 import threading
 import uuid
 from collections.abc import Callable
@@ -87,6 +88,8 @@ class Invocations:
     async def http(self, function: str, request: dict[str, Any], client: str | None) -> dict[str, Any]:
         """Answers a request: {"status", "headers", "body", "outputs"}."""
         signature = self.functions[function]
+        if signature.trigger["name"] in signature.plain:
+            raise FunctionRaised("ValueError: unexpected type of data received for the \"generic\" binding : 'http'")
         inputs = request.get("inputs", {})
         result, outputs = await self._call(signature, _http_request(request), client, inputs)
         try:
@@ -124,7 +127,7 @@ class Invocations:
         """The outputs of a function with another trigger, by binding name; `data` is its trigger's value."""
         signature = self.functions[function]
         try:
-            argument = _decode_trigger(signature.trigger["type"], data)
+            argument = _decode_trigger(_kind(signature, signature.trigger), data)
         except Exception as error:
             raise describe(error) from error
         result, outputs = await self._call(signature, argument, client, data.get("inputs", {}))
@@ -148,7 +151,7 @@ class Invocations:
             if binding["type"] == "durableClient":
                 arguments[binding["name"]] = client
             elif inputs and binding["name"] in inputs:
-                arguments[binding["name"]] = _decode_input(binding["type"], inputs[binding["name"]])
+                arguments[binding["name"]] = _decode_input(_kind(signature, binding), inputs[binding["name"]])
         outs = {name: OutValue() for name in signature.outputs}
         arguments.update(outs)
         if signature.wants_context:
@@ -176,10 +179,15 @@ class Invocations:
     def _outputs(self, signature: Signature, values: dict[str, Any]) -> dict[str, Any]:
         bindings = {binding["name"]: binding for binding in signature.bindings}
         return {
-            name: _encode_output(bindings[name]["type"], value)
+            name: _encode_output(_kind(signature, bindings[name]), value)
             for name, value in values.items()
             if bindings[name]["type"] != "http"
         }
+
+
+def _kind(signature: Signature, binding: dict[str, Any]) -> str:
+    """The binding type whose converter is asked; that of a plain parameter has none."""
+    return "" if binding["name"] in signature.plain else str(binding["type"])
 
 
 def _http_request(request: dict[str, Any]) -> Any:
@@ -250,6 +258,8 @@ def _encode_output(kind: str, value: Any) -> dict[str, Any]:
         datum = converter.encode(value, expected_type=None)
     elif isinstance(value, (bytes, bytearray)):
         datum = Datum(bytes(value), "bytes")
+    elif isinstance(value, (dict, list)):
+        datum = Datum(json.dumps(value), "json")
     else:
         datum = Datum(str(value), "string")
     content = base64.b64encode(datum.value).decode("ascii") if datum.type == "bytes" else datum.value

@@ -41,6 +41,8 @@ def load_functions(root: Path) -> list[Any]:
     """The functions of the app in `root`, as its app object lists them. LoadFailed: the text says why not."""
     script = script_name()
     if not (root / script).is_file():
+        if any(root.glob("*/function.json")):
+            raise LoadFailed(f"There is no {script} in {root}, only function.json: the v1 model does not run here.")
         raise LoadFailed(
             f"There is no {script} in {root}. Give the app's folder with --app; "
             "another file name goes into PYTHON_SCRIPT_FILE_NAME."

@@ -6,11 +6,12 @@ app from loading, as on Azure.
 
 from __future__ import annotations
 
+import collections.abc
 import inspect
 import json
 import typing
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 from azure.functions import get_binding_registry
@@ -30,7 +31,7 @@ class Signature:
     trigger: dict[str, Any]
     outputs: dict[str, dict[str, Any]]  # the func.Out parameters, by name
     returned: dict[str, Any] | None  # the $return binding
-    annotations: dict[str, Any] = field(default_factory=dict)
+    plain: frozenset[str]  # parameters that take the text or bytes as they are, past azure-functions' converters
 
 
 def read_signature(function: Any) -> Signature:
@@ -44,8 +45,7 @@ def read_signature(function: Any) -> Signature:
     bound = {binding["name"]: binding for binding in bindings if binding["name"] != "$return"}
     wants_context = _takes_context(name, parameters, bound, annotations)
     _check_names(name, parameters, bound)
-    for parameter in parameters:
-        _check_parameter(name, bound[parameter], annotations)
+    plain = frozenset(one for one in parameters if _check_parameter(name, bound[one], annotations) is PLAIN)
     returned = next((binding for binding in bindings if binding["name"] == "$return"), None)
     if returned is not None and "return" in annotations:
         _check_return(name, returned["type"], annotations["return"])
@@ -58,7 +58,7 @@ def read_signature(function: Any) -> Signature:
         trigger=bound[trigger_name],
         outputs={key: binding for key, binding in bound.items() if _is_out(binding)},
         returned=returned,
-        annotations=annotations,
+        plain=plain,
     )
 
 
@@ -103,12 +103,30 @@ def _check_names(name: str, parameters: dict[str, Any], bound: dict[str, Any]) -
         raise _refuse(name, f"the following parameters are declared in function.json but not in Python: {missing!r}")
 
 
-def _check_parameter(name: str, binding: dict[str, Any], annotations: dict[str, Any]) -> None:
+class Plain:
+    """What the worker does of a binding without azure-functions: text and bytes go through as they are."""
+
+    def check_input_type_annotation(self, annotation: Any) -> bool:
+        return issubclass(annotation, (str, bytes))
+
+    def check_output_type_annotation(self, annotation: Any) -> bool:
+        return issubclass(annotation, (str, bytes, bytearray))
+
+
+PLAIN = Plain()
+
+
+def _check_parameter(name: str, binding: dict[str, Any], annotations: dict[str, Any]) -> Any:
+    """Raises when the parameter's annotation does not fit its binding; returns what converts its values."""
     parameter = binding["name"]
+    converter = converter_of(binding["type"])
     if parameter not in annotations:
-        return
+        return converter or PLAIN
     annotation = annotations[parameter]
     out_of = _out_annotation(annotation)
+    kind = out_of[0] if out_of else annotation
+    if not isinstance(kind, type) and not _is_generic(kind):
+        raise _refuse(name, f"binding {parameter} has invalid non-type annotation {annotation!r}")
     if _is_out(binding) and not out_of:
         raise _refuse(
             name,
@@ -121,7 +139,20 @@ def _check_parameter(name: str, binding: dict[str, Any], annotations: dict[str, 
             f'binding {parameter} is declared to have the "in" direction in function.json, but its annotation is '
             "azure.functions.Out in Python",
         )
-    _check_type(name, binding, out_of[0] if out_of else annotation, bool(out_of))
+    has_implicit_output = getattr(converter, "has_implicit_output", lambda: False)  # only those of triggers can say so
+    is_plain = kind in (str, bytes) and not has_implicit_output()
+    converter = PLAIN if is_plain or converter is None else converter
+    _check_type(name, binding, converter, kind, bool(out_of))
+    return converter
+
+
+def _is_generic(annotation: Any) -> bool:
+    """Whether the worker takes an annotation of typing's (List[str]); list[str] it refuses, like unions and tuples."""
+    unfit = (typing.Union, tuple, typing.ClassVar, collections.abc.Callable)
+    return isinstance(annotation, GENERICS) and typing.get_origin(annotation) not in unfit
+
+
+GENERICS: tuple[type, ...] = (typing._GenericAlias, typing._SpecialGenericAlias)  # type: ignore[attr-defined]
 
 
 def _check_return(name: str, kind: str, annotation: Any) -> None:
@@ -141,21 +172,15 @@ def _out_annotation(annotation: Any) -> list[Any]:
     return list(typing.get_args(annotation)) or [Any]
 
 
-def _check_type(name: str, binding: dict[str, Any], annotation: Any, is_out: bool) -> None:
-    converter = converter_of(binding["type"])
-    if converter is None:
-        return  # a binding without a converter takes str or bytes; nothing here can tell which the app expects
-    plain = annotation if isinstance(annotation, type) else typing.get_origin(annotation)
-    if not isinstance(plain, type):
-        return
+def _check_type(name: str, binding: dict[str, Any], converter: Any, annotation: Any, is_out: bool) -> None:
     check = converter.check_output_type_annotation if is_out else converter.check_input_type_annotation
     try:
-        fits = check(annotation)  # as it is written: List[str] fits a queue output where list does not
-    except TypeError:
-        fits = True
+        fits = check(annotation)
+    except TypeError as error:
+        raise LoadFailed(f"TypeError: {error}") from error  # as the worker lets it through
     if not fits:
         raise _refuse(
             name,
             f'type of {binding["name"]} binding in function.json "{binding["type"]}" does not match its Python '
-            f'annotation "{plain.__name__}"',
+            f'annotation "{getattr(annotation, "__name__", annotation)}"',
         )

@@ -71,6 +71,30 @@ EDGES: dict[str, str] = {  # most of them are refused
         for result in ("int", "str", "bytes", "None", "dict", "list[str]", "Optional[str]", "Any", "func.Out[str]",
                        "func.HttpResponse", "'func.HttpResponse'")
     },
+    **{
+        f"an activity's parameter annotated {kind}": (
+            "from typing import *\napp = df.DFApp()\n@app.activity_trigger('x')\n" f"def f(x: {kind}): ...\n"
+        )
+        for kind in ("str", "int", "dict", "dict[str, str]", "Dict[str, str]", "list[int]", "List[int]", "Any",
+                     "Optional[str]", "str | None", "Tuple[int, int]", "tuple", "'Undefined'", "None", "7",
+                     "Callable[[], int]", "Sequence[int]", "TypedDict", "NamedTuple", "Literal['a']")
+    },
+    **{
+        f"{trigger} with {kind}": (
+            f"from typing import *\napp = func.FunctionApp()\n@app.{trigger}\ndef f(x: {kind}): ...\n"
+        )
+        for trigger in ("queue_trigger('x', 'q', 'C')", "blob_trigger('x', 'p', 'C')",
+                        "route('r', trigger_arg_name='x')", "timer_trigger('x', '0 * * * * *')")
+        for kind in ("str", "bytes", "int", "List[str]", "list[str]", "dict")
+    },
+    **{
+        f"an output of {kind}": (
+            "from typing import *\napp = func.FunctionApp()\n@app.route('x')\n@app.queue_output('m', 'q', 'C')\n"
+            f"def f(req: func.HttpRequest, m: {kind}) -> str: ...\n"
+        )
+        for kind in ("func.Out[str]", "func.Out[bytes]", "func.Out[int]", "func.Out[List[str]]", "func.Out[list[str]]",
+                     "func.Out", "func.Out[func.QueueMessage]")
+    },
     "an activity with a result of several types": (
         "app = df.DFApp()\n@app.activity_trigger('x')\ndef f(x: str) -> str | None: ...\n"
     ),

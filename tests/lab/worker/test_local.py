@@ -29,6 +29,13 @@ def test_a_folder_without_a_script_says_where_to_look(tmp_path: Path) -> None:
         LocalWorker(tmp_path)
 
 
+def test_an_app_of_the_v1_model_is_told_apart(tmp_path: Path) -> None:
+    (tmp_path / "starter").mkdir()
+    (tmp_path / "starter" / "function.json").write_text("{}")
+    with pytest.raises(AppError, match="only function.json: the v1 model does not run here"):
+        LocalWorker(tmp_path)
+
+
 def test_an_app_without_an_app_object_is_refused(tmp_path: Path) -> None:
     assert "Could not find top level function app instances in function_app.py" in refusal(tmp_path, "x = 1\n")
 
@@ -81,6 +88,26 @@ def test_a_binding_without_parameter_is_named(tmp_path: Path) -> None:
 def test_a_context_name_other_than_context_is_refused_as_on_azure(tmp_path: Path) -> None:
     text = refusal(tmp_path, APP + "@app.orchestration_trigger(context_name='ctx')\ndef f(ctx):\n    yield 1\n")
     assert "cannot load the f function" in text
+
+
+@pytest.mark.parametrize("annotation", ["str | None", "Tuple[int]", "Callable[[], int]", "7"])
+def test_an_annotation_that_is_no_type_is_refused_as_on_azure(tmp_path: Path, annotation: str) -> None:
+    app = f"from typing import *\n{APP}@app.activity_trigger(input_name='x')\ndef f(x: {annotation}): ...\n"
+    assert "cannot load the f function: binding x has invalid non-type annotation" in refusal(tmp_path, app)
+
+
+@pytest.mark.parametrize("annotation", ["dict", "Dict[str, int]", "List[int]", "'Later'"])
+def test_an_annotation_that_is_a_type_loads(tmp_path: Path, annotation: str) -> None:
+    text = f"from typing import *\nclass Later: ...\n{APP}@app.activity_trigger(input_name='x')\n"
+    app = write_app(tmp_path, f"{text}def f(x: {annotation}): ...\n")
+    assert [one.name for one in LocalWorker(app).functions] == ["f"]
+
+
+async def test_a_queue_message_may_be_taken_as_its_text(tmp_path: Path) -> None:
+    text = "app = func.FunctionApp()\n@app.queue_trigger('m', 'q', 'C')\n@app.queue_output('o', 'p', 'C')\n"
+    worker = LocalWorker(write_app(tmp_path, f"{text}def f(m: str, o: func.Out[str]): o.set(m + '!')\n"))
+    outputs = await worker.trigger("f", {"type": "json", "value": '{"a": 1}', "metadata": {}}, None)
+    assert outputs == {"o": {"type": "string", "value": '{"a": 1}!'}}
 
 
 @pytest.mark.parametrize(
