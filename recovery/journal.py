@@ -188,7 +188,9 @@ class Journal:
         """Writes an entry; it is there when this returns. RecordsUnreachable, JournalOfAnotherHub."""
         self._mark()
         data = json.dumps(asdict(entry)).encode()
-        self.records.put(self._name(entry), data, only_new=True)
+        # Its name is this entry's alone: when it is there already, a first try arrived and its answer did not.
+        with suppress(RecordChanged):
+            self.records.put(self._name(entry), data, only_new=True)
 
     def _mark(self) -> None:
         """Notes once whose journal this is, and which task hub gets the requests."""

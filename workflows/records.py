@@ -29,6 +29,11 @@ async def signal(entity_id: str, operation: str, data: Any) -> Entry | None:
     return await _accepted(lambda: journal.current().accept_signal(entity_id, operation, data))
 
 
+def status() -> dict[str, Any]:
+    """Whether there is a journal, and what it has written, refused and let pass since the process began."""
+    return journal.current().status()
+
+
 async def handed_over(entry: Entry | None, request: Awaitable[T]) -> T:
     """Hands the request to the hub; what the hub refuses is taken off the record again."""
     try:

@@ -73,11 +73,14 @@ async def list_workflows(req: func.HttpRequest) -> func.HttpResponse:
 
 @blueprint.route(route="health", methods=["GET"], auth_level=func.AuthLevel.ANONYMOUS)
 async def health(req: func.HttpRequest) -> func.HttpResponse:
-    """What a load balancer asks: 200 by a running app, at once and without touching the hub; 503 by a fenced one."""
+    """What a load balancer asks: 200 by a running app, at once and without touching the hub; 503 by a fenced one.
+
+    It says also whether accepted requests are on record.
+    """
     found = region.last_known()
     if not found.allowed:
         return responses.refusal(HubUnavailable(found.reason, address=found.address))
-    return responses.json_response({"status": "ok"})
+    return responses.json_response({"status": "ok", **records.status()})
 
 
 async def start(

@@ -61,6 +61,19 @@ async def test_an_accepted_start_is_on_record_when_the_call_returns(journal, rec
     assert entry.moment == NOW and entry.is_whole
 
 
+async def test_a_write_whose_first_try_arrived_and_was_not_answered_is_a_write(records):
+    class Retrying(DirectoryRecords):
+        """As the storage client: the answer is lost, and the same request is sent again."""
+
+        def put(self, name, data, version=None, only_new=False):
+            super().put(name, data, version, only_new)
+            return super().put(name, data, version, only_new)
+
+    journal = Journal(Retrying(records._directory), "Hub")
+    assert await journal.accept_start("order-1", "order", 1) is not None
+    assert len(journal.entries("order-1")) == 1 and journal.status()["written"] == 1
+
+
 async def test_entries_of_an_instance_come_in_the_order_of_their_acceptance(journal):
     await journal.accept_start("order-1", "order", None)
     for number in range(12):

@@ -8,6 +8,8 @@ import pytest
 
 from recovery import fence, journal
 from recovery.records import DirectoryRecords
+from tests.workflows.driver import World
+from tests.workflows.endpoints import call
 from workflows import records
 from workflows.responses import HubUnavailable
 
@@ -68,3 +70,14 @@ def test_without_settings_nothing_is_kept_and_nothing_refused(monkeypatch: pytes
     journal.current.cache_clear()
     fence.current.cache_clear()
     assert asyncio.run(records.start("a", "order", None)) is None
+
+
+def test_the_health_page_says_whether_requests_are_on_record(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("FENCE_REGION")
+    fence.current.cache_clear()
+    asyncio.run(records.start("a", "order", {"n": 1}))
+    page = call(World(), "health").body
+    assert (page["status"], page["journal"], page["whenDown"], page["written"]) == ("ok", "on", "refuse", 1)
+    monkeypatch.delenv("JOURNAL_STORAGE")
+    journal.current.cache_clear()
+    assert call(World(), "health").body == {"status": "ok", "journal": "off"}
