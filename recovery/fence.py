@@ -25,6 +25,7 @@ from recovery.records import RecordChanged, Records, RecordsUnreachable, open_re
 
 RECORD = "fence.json"
 DEFAULT_CACHE_SECONDS = 5.0
+LONGEST_CACHE_SECONDS = 300.0
 WhenUnreadable = Literal["work", "stop"]
 
 
@@ -125,7 +126,7 @@ class Fence:
             if self._unreadable and self.when_unreadable == "stop":
                 return Permit(False, f"It is not known which region works: {self._unreadable}.")
             return Permit(True)
-        if epoch.region.lower() == self.region.lower():
+        if is_same_region(epoch.region, self.region):
             return Permit(True)
         return Permit(
             False, f"The work is done in {epoch.region} since {epoch.since} (epoch {epoch.number}).", epoch.address
@@ -148,6 +149,11 @@ class NoFence:
 
     def check(self) -> None:
         """Never raises."""
+
+
+def is_same_region(one: str, other: str) -> bool:
+    """Whether two spellings name one region, as `North Europe` and `northeurope` do."""
+    return one.replace(" ", "").lower() == other.replace(" ", "").lower()
 
 
 def read(records: Records, name: str) -> tuple[Epoch, str] | None:
@@ -175,7 +181,7 @@ def take_over(
     """
     name = f"{hub}/{RECORD}"
     found = read(records, name)
-    if found is not None and found[0].region.lower() == region.lower() and found[0].address == address:
+    if found is not None and is_same_region(found[0].region, region) and found[0].address == address:
         return found[0]
     number = found[0].number + 1 if found else 1
     epoch = Epoch(region, number, address, now().isoformat(timespec="seconds"), by)
@@ -196,9 +202,21 @@ def open_fence(environment: Mapping[str, str] = os.environ) -> Fence | NoFence:
     unreadable = environment.get("FENCE_WHEN_UNREADABLE", "").strip().lower() or "work"
     if unreadable not in ("work", "stop"):
         raise ValueError(f"The setting FENCE_WHEN_UNREADABLE is {unreadable!r}; it must be work or stop.")
-    seconds = float(environment.get("FENCE_CACHE_SECONDS", "").strip() or DEFAULT_CACHE_SECONDS)
+    seconds = _seconds(environment.get("FENCE_CACHE_SECONDS", "").strip() or str(DEFAULT_CACHE_SECONDS))
     hub = environment.get("JOURNAL_HUB", "").strip() or "app"
     return Fence(records, region, hub, "stop" if unreadable == "stop" else "work", seconds)
+
+
+def _seconds(text: str) -> float:
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = -1.0
+    if not 0 <= seconds <= LONGEST_CACHE_SECONDS:
+        raise ValueError(
+            f"The setting FENCE_CACHE_SECONDS is {text!r}; it must be a number from 0 to {LONGEST_CACHE_SECONDS:.0f}."
+        )
+    return seconds
 
 
 @lru_cache(maxsize=1)
@@ -215,6 +233,7 @@ __all__ = [
     "Permit",
     "RecordChanged",
     "current",
+    "is_same_region",
     "open_fence",
     "read",
     "take_over",

@@ -4,17 +4,23 @@ from __future__ import annotations
 
 import argparse
 import os
+import re
 import sys
 from collections.abc import Sequence
 
-from recovery.fence import RECORD, read, take_over
+from recovery.azd_environment import Environment
+from recovery.fence import RECORD, is_same_region, read, take_over
 from recovery.journal import DEFAULT_HUB
+from recovery.operator_errors import OperatorError
 from recovery.records import RecordChanged, Records, RecordsUnreachable, open_place, open_records
 
 
 def main(command: str, arguments: Sequence[str]) -> int:
     """Runs the command; 0 done or shown, 1 somebody else took over just then, 2 wrong arguments or no answer."""
-    options = _parser(command).parse_args(arguments)
+    parser = _parser(command)
+    options = parser.parse_args(arguments)
+    if options.take_over:
+        _check_region(parser, options.take_over)
     try:
         records = open_place(options.journal) if options.journal else open_records()
         if records is None:
@@ -29,6 +35,19 @@ def main(command: str, arguments: Sequence[str]) -> int:
             file=sys.stderr,
         )
         return 1
+
+
+def _check_region(parser: argparse.ArgumentParser, region: str) -> None:
+    """A region that is none keeps every app out, so it must be one of the deployment's, as far as those are known."""
+    try:
+        values = Environment.load().values
+    except OperatorError:
+        values = {}
+    known = [values[name] for name in ("AZURE_PRIMARY_LOCATION", "AZURE_STANDBY_LOCATION") if values.get(name)]
+    if known and not any(is_same_region(region, one) for one in known):
+        parser.error(f"argument --take-over: the deployment is in {' and '.join(known)}, not in {region!r}")
+    if not re.fullmatch(r"[A-Za-z][A-Za-z0-9 ]*", region):
+        parser.error(f"argument --take-over: {region!r} is not the name of a region, such as northeurope")
 
 
 def _run(records: Records, options: argparse.Namespace) -> int:

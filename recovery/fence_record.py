@@ -57,7 +57,7 @@ class FenceRecord:
             epoch = self.holder() if self.is_on and region is not None else None
         except RecordsUnreachable:
             return ""
-        if epoch is None or region is None or epoch.region.lower() == region.location.lower():
+        if epoch is None or region is None or fence.is_same_region(epoch.region, region.location):
             return ""
         return (
             f"the fence keeps {region.location} out, where the account is. Make it the region that works with: "

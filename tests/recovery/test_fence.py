@@ -181,3 +181,32 @@ def test_a_reader_that_failed_lets_the_next_one_read(records, ticks):
     assert not west.permit().allowed
     records.down = False
     assert west.permit().allowed
+
+
+@pytest.mark.parametrize("text", ["soon", "-1", "nan", "inf", "301"])
+def test_cache_seconds_that_are_none_are_refused_by_the_settings_name(tmp_path, text):
+    with pytest.raises(ValueError, match="FENCE_CACHE_SECONDS is .* a number from 0 to 300"):
+        open_fence({"FENCE_REGION": WEST, "JOURNAL_STORAGE": str(tmp_path), "FENCE_CACHE_SECONDS": text})
+
+
+def test_a_region_is_the_same_however_it_is_spelt(records, ticks):
+    take_over(records, "North Europe")
+    assert fence(records, ticks, NORTH).permit().allowed
+    assert not fence(records, ticks, WEST).permit().allowed
+    assert take_over(records, NORTH).number == 1
+
+
+@pytest.mark.parametrize(("region", "words"), [("northeurop", "the deployment is in westeurope and northeurope"),
+                                               ("north-europe", "not in 'north-europe'")])  # fmt: skip
+def test_a_region_that_is_none_is_refused_for_it_would_keep_every_app_out(tmp_path, monkeypatch, capsys, region, words):
+    values = {"AZURE_SUBSCRIPTION_ID": "s", "STORAGE_ACCOUNT_NAME": "st", "AZURE_PRIMARY_LOCATION": WEST,
+              "AZURE_STANDBY_LOCATION": NORTH}  # fmt: skip
+    monkeypatch.chdir(tmp_path)
+    for name, value in values.items():
+        monkeypatch.setenv(name, value)
+    place = str(tmp_path / "journal")
+    with pytest.raises(SystemExit) as refused:
+        main(["fence", "--journal", place, "--take-over", region])
+    assert refused.value.code == 2 and words in capsys.readouterr().err
+    assert main(["fence", "--journal", place]) == 0
+    assert "every region may work" in capsys.readouterr().out
