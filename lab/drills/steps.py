@@ -6,7 +6,7 @@ import asyncio
 import time
 from collections.abc import Callable
 
-from lab.drills import outcome
+from lab.drills import in_hand, outcome
 from lab.drills.client import Answer
 from lab.drills.mix import Errand
 from lab.drills.region import Region
@@ -90,6 +90,7 @@ async def fail_the_account_over(scene: Scene) -> None:
         scene.last_sync_times[service] = seconds(scene.pair.last_sync_time(service, now))
     scene.pair.fail_over(scene.planned, now)
     scene.pair.let_visibility_end()
+    in_hand.let_it_end(scene.promoted)
     scene.lost, scene.left_behind = scene.pair.lost_writes(), old
 
 

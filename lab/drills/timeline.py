@@ -7,8 +7,10 @@ the time the machine got round to it. Every instance, child and entity has a clo
     a client's message      is sent when the client's request was planned for
     an activity             takes STEP seconds from its work item to its result
     a message to another    instance, entity or parent takes HOP seconds; so does a timer
-    a message taken         sets the clock of its instance to the message's time, never back
-    history, row            are written a fixed while after the clock of their instance
+    a message taken,        whether from the queue or handed over within the host, and a result in the history set the
+                            clock of their instance to their time, never back
+    history, row            are written a fixed while after the clock of their instance; a row that is written late
+                            counts for the checkpoint that it tells of
 
 The order of one instance's writes stays that of the platform: message, row, message taken, messages sent, history, row,
 message deleted. Activities side by side end at the same time, in whichever order they really did.
@@ -23,6 +25,7 @@ from datetime import datetime, timedelta, timezone
 
 from lab.drills.workload import Workload, root_of
 from taskhub import messages
+from taskhub.accounts import Entity
 from taskhub.accounts.replication import LoggedWrite
 from taskhub.errors import Undecodable
 from taskhub.layout import HubNames, unescape_key
@@ -57,9 +60,7 @@ class Sent:
     @property
     def done(self) -> float:
         """When it is deleted."""
-        return (
-            self.at + STEP + OFFSETS["first row"] if self.kind == TASK_SCHEDULED else self.handled + OFFSETS["deleted"]
-        )
+        return self.handled + OFFSETS["deleted"] + (STEP if self.kind == TASK_SCHEDULED else 0.0)
 
 
 class Timeline:
@@ -76,13 +77,36 @@ class Timeline:
         self._open: dict[str, Sent] = {}
         self._clocks: dict[str, float] = {}
         self._work: dict[Task, float] = {}  # when its work item was put
+        self._checkpoints: dict[str, list[tuple[datetime, float]]] = {}  # of each instance: real time, its clock
         self._made: dict[int, float] = {}
         self.known: dict[str, Known] = {instance_id: Known() for instance_id in workload.instance_ids}
         self.instance_of: dict[int, str] = {}  # sequence of a write -> the instance, child or entity it belongs to
 
     def times(self, writes: Iterable[LoggedWrite]) -> list[datetime]:
-        """When the writes were made. New ones must come in order."""
-        return [ZERO + timedelta(seconds=self._time(write)) for write in writes]
+        """When the writes were made. New ones must come in order, each transaction whole."""
+        found = list(writes)
+        for number, write in enumerate(found):
+            if write.sequence not in self._made and not (number and _is_of_one_checkpoint(found[number - 1], write)):
+                self._note_checkpoint(_checkpoint(found, number))
+            self._time(write)
+        return [ZERO + timedelta(seconds=self._made[write.sequence]) for write in found]
+
+    def _note_checkpoint(self, rows: list[LoggedWrite]) -> None:
+        """The rows of one transaction share a time, which their results decide."""
+        if not rows or rows[0].name != self._names.history:
+            return
+        one = unescape_key(rows[0].partition)
+        if one not in self._clocks:
+            return
+        entities = [row.entity() or {} for row in rows]
+        for entity in entities:
+            if entity.get("EventType") in ("TaskCompleted", "TaskFailed") and "TaskScheduledId" in entity:
+                task = one, str(entity.get("ExecutionId", "")), int(str(entity["TaskScheduledId"]))
+                if task in self._work:
+                    self._clocks[one] = max(self._clocks[one], self._work[task] + STEP)
+        stamps = [stamp for entity in entities if isinstance(stamp := entity.get("_Timestamp"), datetime)]
+        if stamps:
+            self._checkpoints.setdefault(one, []).append((max(stamps), self._clocks[one]))
 
     def unsettled(self) -> list[str]:
         """Clients with an action that should be over by the loss and is not yet."""
@@ -98,12 +122,11 @@ class Timeline:
         }
         return sorted(missing)
 
-    def _time(self, write: LoggedWrite) -> float:
+    def _time(self, write: LoggedWrite) -> None:
         if write.sequence not in self._made:
             made = self._time_of_message(write) if write.service == "queue" else self._time_of_state(write)
             # What was written before the loss was made before it, however late the plan would have it.
             self._made[write.sequence] = LONG_BEFORE if made is None else min(made, self._loss)
-        return self._made[write.sequence]
 
     def _time_of_state(self, write: LoggedWrite) -> float | None:
         """Of a row, a history or a blob; None for what is no instance of the work."""
@@ -111,18 +134,20 @@ class Timeline:
         if instance_id not in self._clocks:
             return None
         self.instance_of[write.sequence] = instance_id
-        role = "history"
         if write.service == "table" and write.name == self._names.instances:
-            role = self._note_row(write, instance_id)
-        return self._clocks[instance_id] + OFFSETS[role]
+            return self._time_of_row(write.entity() or {}, instance_id)
+        return self._clocks[instance_id] + OFFSETS["history"]
 
-    def _note_row(self, write: LoggedWrite, instance_id: str) -> str:
-        row = write.entity() or {}
+    def _time_of_row(self, row: Entity, one: str) -> float:
         if row.get("RuntimeStatus") == "Pending":
-            return "first row"
-        if instance_id in self.known:
-            self.known[instance_id].is_waiting = row.get("RuntimeStatus") == "Running" and bool(row.get("CustomStatus"))
-        return "row"
+            return self._clocks[one] + OFFSETS["first row"]
+        if one in self.known:
+            self.known[one].is_waiting = row.get("RuntimeStatus") == "Running" and bool(row.get("CustomStatus"))
+        updated = row.get("LastUpdatedTime")
+        known = [
+            clock for real, clock in self._checkpoints.get(one, []) if isinstance(updated, datetime) and real <= updated
+        ]
+        return (known[-1] if known else self._clocks[one]) + OFFSETS["row"]
 
     def _time_of_message(self, write: LoggedWrite) -> float | None:
         if write.key not in self._messages:
@@ -131,16 +156,21 @@ class Timeline:
                 return None
             sent = self._messages[write.key] = self._open[write.key] = self._sent(found)
             self.instance_of[write.sequence] = sent.instance_id
+            if is_handed_over(write, found):
+                self._take(sent)
             return sent.at
         sent = self._messages[write.key]
         self.instance_of[write.sequence] = sent.instance_id
         if write.change == "deleted":
             self._open.pop(write.key, None)
             return sent.done
+        self._take(sent)
+        return sent.handled + OFFSETS["taken"]
+
+    def _take(self, sent: Sent) -> None:
         if sent.kind != TASK_SCHEDULED and not sent.is_taken:
             sent.handled = self._clocks[sent.instance_id] = max(self._clock(sent.instance_id), sent.handled)
         sent.is_taken = True
-        return sent.handled + OFFSETS["taken"]
 
     def _sent(self, message: TaskMessage) -> Sent:
         """A new message, by who sent it."""
@@ -172,6 +202,25 @@ class Timeline:
 
 def _task(message: TaskMessage, number: str) -> Task:
     return message.instance_id, message.execution_id or "", int(message.event[number])
+
+
+def is_handed_over(write: LoggedWrite, message: TaskMessage) -> bool:
+    """Whether the host that put a message took it in the same moment: it is hidden, and not because it is early."""
+    if write.state["visible"] <= write.state["inserted"] or message.kind == TIMER_FIRED:
+        return False
+    return not message.event.get("ScheduledStartTime")
+
+
+def _checkpoint(writes: list[LoggedWrite], first: int) -> list[LoggedWrite]:
+    """The writes of one instance's history that were made together, from this one on."""
+    last = first + 1
+    while last < len(writes) and _is_of_one_checkpoint(writes[last - 1], writes[last]):
+        last += 1
+    return writes[first:last]
+
+
+def _is_of_one_checkpoint(one: LoggedWrite, next_one: LoggedWrite) -> bool:
+    return one.service == next_one.service == "table" and one.unit == next_one.unit and bool(one.partition)
 
 
 def message_of(write: LoggedWrite) -> TaskMessage | None:

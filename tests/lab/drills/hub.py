@@ -7,7 +7,7 @@ from typing import Any
 
 from lab.drills.workload import Request, Workload
 from taskhub import messages
-from taskhub.accounts import QueueMessage
+from taskhub.accounts import NO_DELAY, QueueMessage
 from taskhub.accounts.embedded import MEMORY, open_embedded
 from taskhub.accounts.replication import LoggedWrite, log_since
 from taskhub.clock import ManualClock
@@ -36,9 +36,9 @@ class Hub:
     async def pending(self, instance_id: str) -> None:
         await self.hub.merge_row(instance_id, {"RuntimeStatus": "Pending", "ExecutionId": EXECUTION})
 
-    async def put_event(self, instance_id: str) -> None:
+    async def put_event(self, instance_id: str, hidden: timedelta = NO_DELAY) -> None:
         raised = messages.event(messages.EVENT_RAISED, self.clock.now(), Name="event", Input='{"raised": 1}')
-        await self.hub.send(TaskMessage(raised, instance_id, None))
+        await self.hub.send(TaskMessage(raised, instance_id, None), hidden)
 
     async def take(self, instance_id: str) -> list[QueueMessage]:
         return await self.account.queues.get(self.names.control_queue(instance_id), 32, timedelta(seconds=60))
@@ -49,18 +49,26 @@ class Hub:
 
     async def wait(self, instance_id: str) -> None:
         """The first episode's history and row."""
-        await self._append(instance_id, messages.EXECUTION_STARTED, messages.ORCHESTRATOR_COMPLETED)
+        await self.append(instance_id, messages.EXECUTION_STARTED, messages.ORCHESTRATOR_COMPLETED)
         status = '{"waiting_for": "event"}'
         await self.hub.merge_row(instance_id, {"RuntimeStatus": "Running", "CustomStatus": status})
 
     async def end(self, instance_id: str) -> None:
         """The last episode's history and row."""
-        await self._append(instance_id, messages.EVENT_RAISED, messages.EXECUTION_COMPLETED)
+        await self.append(instance_id, messages.EVENT_RAISED, messages.EXECUTION_COMPLETED)
         await self.hub.merge_row(instance_id, {"RuntimeStatus": "Completed", "CustomStatus": '{"received": "event"}'})
 
-    async def _append(self, instance_id: str, *kinds: int) -> None:
+    async def take_in(self, instance_id: str, number: int) -> None:
+        """A checkpoint with the result of an activity that was in no queue."""
+        result = messages.event(messages.TASK_COMPLETED, self.clock.now(), TaskScheduledId=number, Result='"done"')
+        await self._append(instance_id, [messages.event(messages.ORCHESTRATOR_STARTED, self.clock.now()), result])
+
+    async def append(self, instance_id: str, *kinds: int) -> None:
+        """A checkpoint of events."""
+        await self._append(instance_id, [messages.event(kind, self.clock.now()) for kind in kinds])
+
+    async def _append(self, instance_id: str, events: list[Event]) -> None:
         history = await self.hub.read_history(instance_id)
-        events: list[Event] = [messages.event(kind, self.clock.now()) for kind in kinds]
         await self.hub.append_history(history, events, EXECUTION, len(history.events))
 
     async def send(self, kind: int, to: str, sender: str, **properties: Any) -> None:

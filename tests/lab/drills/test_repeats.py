@@ -61,3 +61,10 @@ async def test_the_same_work_under_another_number_or_execution_is_the_same_work(
     await hub.complete("A", 7)
     await hub.complete("A", 8)
     assert again(known, hub.log()[len(before) :]) == 1
+
+
+async def test_a_result_that_is_only_in_the_history_counts_as_one(hub: Hub) -> None:
+    await hub.start("A")
+    await hub.schedule("A", 0, "greet")
+    await hub.take_in("A", 0)
+    assert Runs().read(hub.log()).times() == {("A", "greet", "0"): 1}
