@@ -12,7 +12,7 @@ import logging
 from collections import Counter, OrderedDict
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from lab.acceptance import Acceptance
 from lab.deliveries import TROUBLE_SECONDS, Deliveries, Delivery
@@ -54,6 +54,13 @@ def _may_be_parted(batch: Sequence[Delivery], error: Exception) -> bool:
     """Whether a failed batch is worth another try, message by message: none of them needs a start beside it."""
     is_their_fault = not isinstance(error, WorkerGone)
     return is_their_fault and len(batch) > 1 and all(item.task.kind != messages.EXECUTION_STARTED for item in batch)
+
+
+def last_updated(columns: Entity) -> datetime:
+    """The time of a checkpoint, from the columns that it sets."""
+    moment = columns["LastUpdatedTime"]
+    assert isinstance(moment, datetime)
+    return moment
 
 
 class Orchestrations:
@@ -335,7 +342,7 @@ class Orchestrations:
                 await asyncio.wait([before])
             try:
                 if is_late:
-                    self.rows.write_later(instance_id, columns)
+                    self.rows.write_later(instance_id, last_updated(columns))
                 else:
                     await self.rows.write(instance_id, columns)
                 for blob in old_blobs:

@@ -1,20 +1,21 @@
 """Writes Instances rows: what a client could wait for at once, a mere LastUpdatedTime a little later.
 
 Most checkpoints of a running instance change nothing in its row but LastUpdatedTime. Such a write waits for up to
-`LATE_SECONDS` and is left out when a later one follows, so that a busy instance's row is written once a second.
+`LATE_SECONDS` and is left out when a later one follows. Clients of this process see the time all the same.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
+from datetime import datetime
 
 from taskhub.accounts import Entity
 from taskhub.errors import AccountError
 from taskhub.hub import TaskHub
 
 log = logging.getLogger("lab.orchestrations")
-LATE_SECONDS = 1.0
+LATE_SECONDS = 5.0
 EVERY_CHECKPOINTS = {"CustomStatus", "ExecutionId", "LastUpdatedTime"}  # the columns that each checkpoint sets
 
 
@@ -23,7 +24,7 @@ class Rows:
 
     def __init__(self, hub: TaskHub) -> None:
         self._hub = hub
-        self._late: dict[str, Entity] = {}
+        self._late = hub.late_times
         self._some = asyncio.Event()
         self._writing: asyncio.Future[None] | None = None
 
@@ -34,9 +35,9 @@ class Rows:
             return False
         return all(columns.get(name) == told.get(name) for name in ("CustomStatus", "ExecutionId"))
 
-    def write_later(self, instance_id: str, columns: Entity) -> None:
+    def write_later(self, instance_id: str, moment: datetime) -> None:
         """Sets LastUpdatedTime when the time has come."""
-        self._late[instance_id] = {"LastUpdatedTime": columns["LastUpdatedTime"]}
+        self._late[instance_id] = moment
         self._some.set()
 
     async def write(self, instance_id: str, columns: Entity) -> None:
@@ -55,16 +56,19 @@ class Rows:
 
     async def flush(self) -> None:
         """Writes what is late now; what cannot be written is left out, for it tells no more than a time."""
-        late, self._late = self._late, {}
+        late = dict(self._late)
         self._some.clear()
         self._writing = asyncio.get_running_loop().create_future()
         try:
-            answers = (self._hub.touch_row(instance_id, columns) for instance_id, columns in late.items())
+            answers = (self._hub.touch_row(instance_id, moment) for instance_id, moment in late.items())
             for answer in await asyncio.gather(*answers, return_exceptions=True):
                 if isinstance(answer, AccountError):
                     log.debug("A row's LastUpdatedTime was not written: %s", answer)
                 elif isinstance(answer, BaseException):
                     raise answer
         finally:
+            for instance_id, moment in late.items():
+                if self._late.get(instance_id) == moment:
+                    del self._late[instance_id]
             self._writing.set_result(None)
             self._writing = None

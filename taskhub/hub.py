@@ -88,6 +88,7 @@ class TaskHub:
         self.names = HubNames(check_hub_name(settings.name), settings.partition_count)
         self.large = payloads.LargePayloads(account, self.names.large_messages)
         self.receiver: Receiver | None = None  # the host of this process, while it works on the hub
+        self.late_times: dict[str, datetime] = {}  # by instance id: LastUpdatedTime that is not yet in the row
 
     # creation
 
@@ -319,9 +320,9 @@ class TaskHub:
         entity: Entity = {"PartitionKey": escape_key(instance_id), "RowKey": "", **columns}
         await self.account.tables.write(self.names.instances, Write("upsert", entity, mode="merge"))
 
-    async def touch_row(self, instance_id: str, columns: Entity) -> None:
-        """Sets columns of an Instances row if there is one."""
-        entity: Entity = {"PartitionKey": escape_key(instance_id), "RowKey": "", **columns}
+    async def touch_row(self, instance_id: str, moment: datetime) -> None:
+        """Sets the LastUpdatedTime of an Instances row if there is one."""
+        entity: Entity = {"PartitionKey": escape_key(instance_id), "RowKey": "", "LastUpdatedTime": moment}
         try:
             await self.account.tables.write(self.names.instances, Write("update", entity, mode="merge"))
         except NotFound:
@@ -346,8 +347,9 @@ class TaskHub:
         input, output = self._input_of(entity) if show_input else None, _text(entity, "Output")
         if fetch:
             input, output = await self.large_text(input), await self.large_text(output)
+        instance_id = unescape_key(str(entity["PartitionKey"]))
         return InstanceStatus(
-            instance_id=unescape_key(str(entity["PartitionKey"])),
+            instance_id=instance_id,
             execution_id=_text(entity, "ExecutionId"),
             name=_text(entity, "Name"),
             version=_text(entity, "Version"),
@@ -356,7 +358,7 @@ class TaskHub:
             output=output,
             custom_status=_text(entity, "CustomStatus"),
             created=_time(entity, "CreatedTime"),
-            last_updated=_time(entity, "LastUpdatedTime"),
+            last_updated=self.late_times.get(instance_id) or _time(entity, "LastUpdatedTime"),
             completed=_time(entity, "CompletedTime"),
             generation=cast("int | None", entity.get("Generation")),
             scheduled_start=_time(entity, "ScheduledStartTime"),

@@ -19,6 +19,7 @@ from taskhub.errors import AccountError
 
 NEVER = -1  # time to live
 FIRST_POLL_SECONDS = 0.05
+SOON_SECONDS = 1
 
 
 class AzureQueues:
@@ -143,10 +144,11 @@ class Polling:
         self._idle: dict[str, int] = {}  # queue -> waits in a row that brought nothing
 
     def expect(self, queue: str, seconds: float) -> None:
-        """A message of this process will be visible then."""
+        """A message of this process will be visible then; one that is soon is looked for often."""
         moment = asyncio.get_running_loop().time() + seconds
         self._expected[queue] = min(moment, self._expected.get(queue, moment))
-        self._idle.pop(queue, None)
+        if seconds <= SOON_SECONDS:
+            self._idle.pop(queue, None)
         for waiter, queues in self._waiters.items():
             if queue in queues and not waiter.done():
                 waiter.set_result(None)

@@ -1,0 +1,379 @@
+"""A host works at once on what it puts itself; nothing is lost by that, overtaken, or kept from others for long."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Awaitable, Callable, Iterator
+from dataclasses import replace
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from lab.deliveries import Deliveries
+from lab.engine import Engine, Identity
+from lab.function_index import FunctionIndex
+from lab.host_json import DurableSettings
+from lab.rows import LATE_SECONDS
+from lab.virtual_time import VirtualClock, run
+from lab.worker.local import LocalWorker
+from taskhub import messages
+from taskhub.accounts import Account, Write, open_account
+from taskhub.client import TaskHubClient
+from taskhub.errors import AccountUnreachable
+from taskhub.history import History
+from taskhub.hub import HubSettings, Offer, TaskHub
+from taskhub.messages import TaskMessage
+from tests.taskhub.hubs import Broken
+
+APP = Path(__file__).resolve().parent.parent / "function_apps" / "sturdy"
+pytestmark = pytest.mark.filterwarnings("ignore:azure.functions df_loads:DeprecationWarning")
+HOUR = timedelta(hours=1)
+SETTINGS = DurableSettings(
+    hub="Handed", partition_count=1, control_queue_visibility=HOUR, work_item_queue_visibility=HOUR,
+    max_concurrent_activities=4, max_queue_polling_interval=timedelta(seconds=1),
+)  # fmt: skip
+CONTROL, WORK = "handed-control-00", "handed-workitems"
+
+
+class Counting:
+    """A service that notes which of its operations are called, and what they found."""
+
+    def __init__(self, service: Any) -> None:
+        self._service = service
+        self.taken = 0
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._service, name)
+
+    async def get(self, *arguments: Any) -> Any:
+        found = await self._service.get(*arguments)
+        self.taken += len(found)
+        return found
+
+
+class Bench:
+    def __init__(self, account: Account, engine: Engine, queues: Counting) -> None:
+        self.account, self.engine, self.queues = account, engine, queues
+        self.hub, self.client = engine.hub, TaskHubClient(engine.hub)
+
+    async def start(self, name: str, instance_id: str, data: Any = None) -> None:
+        await self.client.start(name, instance_id, json.dumps(json.dumps(data)))
+
+    async def state(self, instance_id: str) -> str:
+        status = await self.client.status(instance_id)
+        return status.runtime_status if status else "missing"
+
+    async def ended(self, instance_id: str) -> str:
+        for _ in range(600):
+            if (state := await self.state(instance_id)) not in ("Pending", "Running"):
+                break
+            await asyncio.sleep(1)
+        return state
+
+    async def left(self) -> int:
+        return sum([await self.account.queues.count(queue) for queue in (CONTROL, WORK)])
+
+
+Play = Callable[..., None]
+
+
+@pytest.fixture(scope="module")
+def worker() -> Iterator[LocalWorker]:
+    worker = LocalWorker(APP)
+    yield worker
+    asyncio.run(worker.close())
+
+
+@pytest.fixture
+def play(worker: LocalWorker) -> Play:
+    """Plays a scenario with an engine at work, in virtual time."""
+
+    def begin(scenario: Callable[[Bench], Awaitable[None]], **durable: Any) -> None:
+        async def main(clock: VirtualClock) -> None:
+            account = await open_account(":memory:", clock)
+            queues = Counting(account.queues)
+            account.queues = queues  # type: ignore[assignment]
+            engine = Engine(
+                account, replace(SETTINGS, **durable), worker, FunctionIndex(worker.functions), clock,
+                Identity("handy"), 30, lambda _: None, _no_http, alone=True,
+            )  # fmt: skip
+            await engine.start()
+            await asyncio.sleep(1)  # the queues have been looked at once
+            try:
+                await scenario(Bench(account, engine, queues))
+            finally:
+                await engine.stop()
+                await account.close()
+
+        run(main)
+
+    return begin
+
+
+async def _no_http(_: str) -> str:
+    raise OSError("there is no network here")
+
+
+# handing over
+
+
+def test_what_a_host_puts_itself_is_worked_on_without_being_got(play: Play) -> None:
+    async def scenario(bench: Bench) -> None:
+        await bench.start("sequence", "one", 5)
+        assert await bench.ended("one") == "Completed"
+        await asyncio.sleep(1)
+        assert (bench.queues.taken, await bench.left(), bench.engine.deliveries.count) == (0, 0, 0)
+
+    play(scenario)
+
+
+def test_what_is_handed_over_says_the_same_as_its_message(play: Play) -> None:
+    async def scenario(bench: Bench) -> None:
+        adopt, seen = bench.engine.deliveries.adopt, []
+
+        def compared(queue: str, message: Any, task: TaskMessage, *more: Any) -> Any:
+            read = replace(messages.parse_envelope(messages.from_text(message.text)), activity_id="")
+            seen.append((messages.EVENT_NAMES[task.kind], read == task and list(read.event) == list(task.event)))
+            return adopt(queue, message, task, *more)
+
+        bench.engine.deliveries.adopt = compared  # type: ignore[assignment]
+        await bench.start("carry", "é 1", {"text": "ü\u2028\U0001f600", "number": 1.50})
+        await asyncio.sleep(2)
+        await bench.client.raise_event("é 1", "news", '"yes"')
+        await bench.client.terminate("é 1", "why")
+        kinds = ("ExecutionStarted", "TaskScheduled", "EventRaised", "ExecutionTerminated")
+        assert seen == [(name, True) for name in kinds]
+
+    play(scenario)
+
+
+def test_nothing_overtakes_what_waits_in_the_queue(play: Play) -> None:
+    async def scenario(bench: Bench) -> None:
+        assert bench.hub.receiver is not None
+        await bench.start("collect", "many", 3)
+        await asyncio.sleep(2)
+        bench.hub.receiver.put_visibly(CONTROL)  # somebody's message is there, and nobody has looked since
+        assert bench.hub.receiver.offer(CONTROL, timedelta(0)) is None
+        for number in range(3):
+            await bench.client.raise_event("many", "news", str(number))
+        assert await bench.ended("many") == "Completed"
+        history = await bench.client.history("many")
+        assert bench.queues.taken == 3 and history
+
+    play(scenario)
+
+
+def test_a_message_for_later_or_for_another_hosts_partition_is_put_for_everybody(play: Play) -> None:
+    async def scenario(bench: Bench) -> None:
+        assert bench.hub.receiver is not None
+        for queue, delay in ((CONTROL, timedelta(seconds=1)), ("handed-control-01", timedelta(0))):
+            assert bench.hub.receiver.offer(queue, delay) is None
+
+    play(scenario)
+
+
+def test_no_more_activities_run_than_may_however_their_work_items_come(play: Play) -> None:
+    async def scenario(bench: Bench) -> None:
+        most = 0
+        await bench.start("slow_fan", "fan", 11)
+        for _ in range(300):
+            most = max(most, len(bench.engine.activities._running))
+            await asyncio.sleep(1)
+        assert (most, await bench.state("fan"), await bench.left()) == (4, "Completed", 0)
+
+    play(scenario)
+
+
+def test_a_put_that_fails_gives_its_place_back(play: Play) -> None:
+    async def scenario(bench: Bench) -> None:
+        queues = bench.account.queues
+        bench.account.queues = Broken(queues, "put")
+        work = TaskMessage(messages.event(messages.TASK_SCHEDULED, bench.hub.clock.now(), 0, Name="x"), "i", "e")
+        for _ in range(9):
+            with pytest.raises(AccountUnreachable):
+                await bench.hub.send(work)
+        bench.account.queues = queues
+        assert bench.engine.activities._reserved == 0
+        await bench.start("greet", "one")
+        assert await bench.ended("one") == "Completed"
+
+    play(scenario)
+
+
+def test_a_host_that_stops_shows_others_what_it_put_for_itself(play: Play) -> None:
+    async def scenario(bench: Bench) -> None:
+        await bench.start("slow_fan", "fan", 3)
+        await asyncio.sleep(5)
+        assert await bench.account.queues.peek(WORK) == []
+        await bench.engine.stop()
+        assert len(await bench.account.queues.peek(WORK)) == 3
+        await bench.start("greet", "late")  # and from then on it puts for everybody
+        assert len(await bench.account.queues.peek(CONTROL)) == 1
+
+    play(scenario)
+
+
+def test_what_arrives_when_the_host_has_stopped_is_given_back_at_once(play: Play) -> None:
+    async def scenario(bench: Bench) -> None:
+        task = TaskMessage(messages.event(messages.EVENT_RAISED, bench.hub.clock.now(), Name="news"), "one", None)
+        posted = await bench.hub.post(task)
+        await bench.engine.stop()
+        assert await bench.account.queues.peek(CONTROL) == []
+        posted.pass_on()
+        await asyncio.sleep(1)
+        assert len(await bench.account.queues.peek(CONTROL)) == 1
+
+    play(scenario)
+
+
+def test_a_start_where_an_old_history_was_left_runs_all_the_same(play: Play) -> None:
+    async def scenario(bench: Bench) -> None:
+        old = messages.execution_started(bench.hub.clock.now(), "again", "old", "greet", None, generation=0)
+        await bench.hub.append_history(History("again"), [old], "old", 0)
+        await bench.start("greet", "again")
+        assert await bench.ended("again") == "Completed"
+        assert (await bench.hub.read_history("again")).execution_id != "old"
+
+    play(scenario)
+
+
+# results without a message
+
+
+class Hand:
+    """Deliveries with one work item in hand, on a hub in memory."""
+
+    def __init__(self, account: Account, clock: VirtualClock) -> None:
+        self.account, self.hub = account, TaskHub(account, HubSettings("Handed", 1), clock)
+        self.deliveries = Deliveries(self.hub, clock)
+        work = messages.event(messages.TASK_SCHEDULED, clock.now(), 0, Name="x", Input=None)
+        done = messages.event(messages.TASK_COMPLETED, clock.now(), TaskScheduledId=0, Result="1")
+        self.work, self.result = TaskMessage(work, "one", "e"), TaskMessage(done, "one", "e")
+
+    async def take(self) -> Any:
+        await self.hub.create()
+        await self.hub.send(self.work)
+        [work] = await self.deliveries.take(WORK, 1, HOUR)
+        return self.deliveries.unwritten(CONTROL, self.result, work)
+
+    async def counts(self) -> tuple[int, int, int]:
+        queues = self.account.queues
+        return len(await queues.peek(CONTROL)), await queues.count(WORK), self.deliveries.count
+
+
+def with_hand(scenario: Callable[[Hand], Awaitable[None]]) -> None:
+    async def main(clock: VirtualClock) -> None:
+        account = await open_account(":memory:", clock)
+        await scenario(Hand(account, clock))
+        await account.close()
+
+    run(main)
+
+
+def test_a_result_that_is_dealt_with_takes_its_work_item_along() -> None:
+    async def scenario(hand: Hand) -> None:
+        result = await hand.take()
+        assert hand.deliveries.count_in({CONTROL}) == 1
+        await hand.deliveries.done(result)
+        assert await hand.counts() == (0, 0, 0)
+
+    with_hand(scenario)
+
+
+def test_a_result_that_has_to_wait_becomes_a_message() -> None:
+    async def scenario(hand: Hand) -> None:
+        await hand.deliveries.put_back(await hand.take(), "it was early")
+        assert await hand.counts() == (0, 0, 0)
+        await asyncio.sleep(2)
+        [message] = await hand.account.queues.get(CONTROL, 1, HOUR)
+        assert (await hand.hub.read(message)).event == hand.result.event
+
+    with_hand(scenario)
+
+
+def test_what_a_stopping_host_holds_of_results_is_written_and_not_run_again() -> None:
+    async def scenario(hand: Hand) -> None:
+        await hand.take()
+        assert await hand.deliveries.release_all() == 1
+        assert await hand.counts() == (1, 0, 0)
+
+    with_hand(scenario)
+
+
+def test_a_result_that_cannot_be_written_leaves_its_work_item_to_run_again() -> None:
+    async def scenario(hand: Hand) -> None:
+        result = await hand.take()
+        queues = hand.account.queues
+        hand.account.queues = Broken(queues, "put")
+        with pytest.raises(AccountUnreachable):
+            await hand.deliveries.put_back(result, "the account is gone")
+        hand.account.queues = queues
+        assert await hand.counts() == (0, 1, 0)
+        await asyncio.sleep(3600)
+        assert len(await hand.account.queues.peek(WORK)) == 1
+
+    with_hand(scenario)
+
+
+# rows
+
+
+def test_a_row_that_says_nothing_new_but_the_time_is_written_late_and_read_at_once(play: Play) -> None:
+    async def scenario(bench: Bench) -> None:
+        await bench.start("collect", "many", 3)
+        await asyncio.sleep(30)
+        before = await bench.hub.read_row("many")
+        await bench.client.raise_event("many", "news", "1")
+        await asyncio.sleep(0.5)
+        between, status = await bench.hub.read_row("many"), await bench.client.status("many")
+        await asyncio.sleep(LATE_SECONDS)
+        after = await bench.hub.read_row("many")
+        assert before and between and after and status
+        times = [row.entity["LastUpdatedTime"] for row in (before, between, after)]
+        assert times[0] == times[1] and times[2] == status.last_updated != times[0]
+
+    play(scenario)
+
+
+def test_a_late_time_does_not_bring_back_a_row_that_was_purged(play: Play) -> None:
+    async def scenario(bench: Bench) -> None:
+        await bench.start("collect", "many", 3)
+        await asyncio.sleep(30)
+        await bench.client.raise_event("many", "news", "1")
+        await asyncio.sleep(0.5)
+        row = Write("delete", {"PartitionKey": "many", "RowKey": ""})
+        await bench.account.tables.write(bench.hub.names.instances, row)
+        await asyncio.sleep(LATE_SECONDS)
+        assert await bench.state("many") == "missing"
+
+    play(scenario)
+
+
+def test_a_host_that_stops_writes_the_times_that_are_late(play: Play) -> None:
+    async def scenario(bench: Bench) -> None:
+        await bench.start("collect", "many", 3)
+        await asyncio.sleep(30)
+        await bench.client.raise_event("many", "news", "1")
+        await asyncio.sleep(0.5)
+        late = bench.hub.late_times["many"]
+        await bench.engine.stop()
+        row = await bench.hub.read_row("many")
+        assert row and row.entity["LastUpdatedTime"] == late
+
+    play(scenario)
+
+
+def test_an_offer_is_taken_once(play: Play) -> None:
+    async def scenario(bench: Bench) -> None:
+        assert bench.hub.receiver is not None
+        offers: list[Offer | None] = [bench.hub.receiver.offer(WORK, timedelta(0)) for _ in range(5)]
+        assert [offer is not None for offer in offers] == [True] * 4 + [False]
+        for offer in offers:
+            if offer is not None:
+                offer.withdraw()
+        assert bench.engine.activities._reserved == 0
+
+    play(scenario)
