@@ -100,6 +100,17 @@ class Examination:
         self.counts["completed"] += 1
         self.outcomes["fine"] += 1
 
+    def add_departed(self, child: str, parent: str) -> None:
+        """Keeps a child that has answered and of which the hub holds nothing: nothing can or need be repaired."""
+        why = (
+            f"its parent {parent} has its answer, and the hub holds nothing of it: "
+            "whether entities got what it asked of them is not known"
+        )
+        self._lines.execute(
+            "INSERT INTO line VALUES (?, ?, ?, ?, ?, ?, ?)",
+            (_text(child), "lost", "undecided", "child-not-here", _text(why), "", False),
+        )
+
     def lines(self, only_broken: bool = False) -> Iterator[Line]:
         """The instances that are not simply finished, those that need a repair first, the worst of them at the top."""
         condition = "WHERE repair" if only_broken else ""
@@ -138,6 +149,8 @@ class Doctor:
             found = await self._begin(snapshot)
             async for verdict in self._verdicts(snapshot, found):
                 found.add(verdict)
+            for child, parent in snapshot.children_not_here():
+                found.add_departed(child, parent)
             return found
         finally:
             await snapshot.release()

@@ -34,6 +34,7 @@ from taskhub.layout import MAX_PARTITIONS, SENTINEL, HubNames, escape_key, unesc
 HIDE = timedelta(minutes=5)  # how long a real account's messages stay with the sweep, at most
 RELEASED_AT_ONCE = 16
 MAX_FAMILY_DEPTH = 20
+_CHILD_ENDED = ("SubOrchestrationInstanceCompleted", "SubOrchestrationInstanceFailed")
 Way = Literal["everything", "peek"]
 
 _SCHEMA = """
@@ -41,6 +42,8 @@ CREATE TABLE seen (
     key TEXT, instance TEXT, sender TEXT, queue TEXT, id TEXT, receipt TEXT, dequeued INTEGER, inserted TEXT,
     visible TEXT, text TEXT, payload TEXT, problem TEXT, blob TEXT
 );
+CREATE TABLE known (key TEXT PRIMARY KEY);
+CREATE TABLE child (key TEXT, parent TEXT);
 """
 _ORDER = "ORDER BY queue, visible, rowid"
 
@@ -279,9 +282,16 @@ class Snapshot:
             await ahead.next()
         while keys := [ahead.key for ahead in (rows, histories, queued) if ahead.key is not None]:
             key = min(keys)
+            self.seen.execute("INSERT OR IGNORE INTO known VALUES (?)", (key,))
             row, history = await rows.take(key), await histories.take(key)
             has_messages = await queued.take(key) is not None
             yield Glance(unescape_key(key), not has_messages and _is_tidy(row, history))
+
+    def children_not_here(self) -> Iterator[tuple[str, str]]:
+        """(child, parent) where the parent has the answer and the hub nothing of the child; after the glances."""
+        missing = "SELECT DISTINCT key, parent FROM child WHERE key NOT IN (SELECT key FROM known) ORDER BY key"
+        for key, parent in self.seen.execute(missing):
+            yield unescape_key(key), parent
 
     async def _rows(self) -> AsyncIterator[tuple[str, Any]]:
         columns = ("RuntimeStatus", "ExecutionId", "Name", "CreatedTime", "Input", "Output")
@@ -296,18 +306,25 @@ class Snapshot:
         One that asked things of entities counts as not ended: whether they know of it is for the rules to say.
         """
         key, execution, end, asks = None, None, None, False
-        columns = ("EventType", "ExecutionId", "OrchestrationStatus")
+        columns = ("EventType", "ExecutionId", "OrchestrationStatus", "EventId", "TaskScheduledId", "InstanceId")
+        children: dict[object, str] = {}
         async for row in self.hub.account.tables.rows(self.hub.names.history, Query(select=columns)):
             entity = row.entity
             if entity["PartitionKey"] != key:
                 if key is not None:
                     yield key, (execution, None if asks else end)
                 key, execution, end, asks = str(entity["PartitionKey"]), entity.get("ExecutionId"), None, False
+                children = {}
             if entity["RowKey"] == SENTINEL:
                 execution = entity.get("ExecutionId")
             if entity.get("EventType") == "ExecutionCompleted":
                 end = (entity.get("ExecutionId"), entity.get("OrchestrationStatus"))
             asks = asks or entity.get("EventType") == "EventSent"
+            if entity.get("EventType") == "SubOrchestrationInstanceCreated":
+                children[entity.get("EventId")] = str(entity.get("InstanceId"))
+            elif entity.get("EventType") in _CHILD_ENDED and entity.get("TaskScheduledId") in children:
+                child = escape_key(children.pop(entity["TaskScheduledId"]))
+                self.seen.execute("INSERT INTO child VALUES (?, ?)", (child, unescape_key(str(key))))
         if key is not None:
             yield key, (execution, None if asks else end)
 
@@ -380,20 +397,23 @@ class Snapshot:
 
     async def alone(self, instance_id: str) -> Facts:
         """An instance and its parent, which is all that a comparison with the journal asks about."""
-        facts = Facts(await self.instance(instance_id), now=self.hub.clock.now())
+        facts = await self._facts(instance_id)
         if facts.parent is None or not facts.is_open:
             return facts
         parent = Facts(await self.instance(str(facts.parent.get("InstanceId"))), now=facts.now)
         return replace(facts, related={parent.id: parent})
 
-    async def _family(self, instance_id: str, replay: Replay | None, above: set[str]) -> Facts:
+    async def _facts(self, instance_id: str) -> Facts:
         control = self.hub.names.control_queue(instance_id)
         work = self.unseen.get(self.hub.names.workitems, 0)
-        facts = Facts(
+        return Facts(
             await self.instance(instance_id), now=self.hub.clock.now(),
             unseen={"control": max(0, self.unseen.get(control, 0) - self.timers[control]), "workitems": work},
             timers_are_counted=self.unseen.get(control, 0) >= self.timers[control] > 0,
         )  # fmt: skip
+
+    async def _family(self, instance_id: str, replay: Replay | None, above: set[str]) -> Facts:
+        facts = await self._facts(instance_id)
         relatives = _relatives(facts) - above - {instance_id}
         related: dict[str, Facts] = {}
         if len(above) < MAX_FAMILY_DEPTH:

@@ -9,7 +9,6 @@ from typing import Any
 
 from lab.simulation.plan import ENTITIES, Request
 from lab.simulation.programs import Truth
-from recovery.matching import NAMESAKE
 from taskhub.accounts import Account, Query, Where
 from taskhub.client import TaskHubClient
 from taskhub.hub import TaskHub
@@ -22,6 +21,7 @@ class Reported:
     signals: set[tuple[str, str]] = field(default_factory=set)  # (entity, key)
     doubled: set[tuple[str, str]] = field(default_factory=set)  # those of them that may be done twice
     instances: dict[str, str] = field(default_factory=dict)  # id -> why
+    raised: set[tuple[str, str]] = field(default_factory=set)  # (instance, event's name)
     repeats: set[str] = field(default_factory=set)  # what may run a second time, in the plans' words
     bases: set[str] = field(default_factory=set)  # of instances whose work after their history is not known
 
@@ -49,9 +49,9 @@ class World:
     reported: Reported = field(default_factory=Reported)
     executed: Mapping[tuple[str, str], set[str]] = field(default_factory=dict)  # (entity, key) -> request ids
 
-    def may_repeat(self, instance_id: str, data: str) -> bool:
-        """Whether an event may be used twice: its client was not sure of it, or a namesake's coming was reported."""
-        return (instance_id, data) in self.doubtful or NAMESAKE in self.reported.instances.get(instance_id, "")
+    def may_repeat(self, instance_id: str, name: str, data: str) -> bool:
+        """Whether an event may be used twice: its client was not sure, or it was raised again, and maybe early."""
+        return (instance_id, data) in self.doubtful or (instance_id, name) in self.reported.raised
 
 
 class Results:
@@ -144,7 +144,7 @@ def _events_used_once(world: World, request: Request, truth: Truth) -> Iterator[
     for (to, name, data), times in truth.used.items():
         if (to, name, data) not in raised:
             yield f"{request.instance_id}{to}: {name} gave {data}, which nobody raised"
-        elif times > 1 and not world.may_repeat(request.instance_id + to, data):
+        elif times > 1 and not world.may_repeat(request.instance_id + to, name, data):
             yield f"{request.instance_id}{to}: the event {name} {data} was used {times} times"
 
 

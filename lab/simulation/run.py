@@ -31,7 +31,7 @@ from lab.virtual_time import VirtualClock, run
 from lab.worker.local import LocalWorker
 from recovery.examination import Doctor, Repaired
 from recovery.journal import Journal, as_sent
-from recovery.matching import NAMESAKE
+from recovery.matching import NAMESAKE, Outcome
 from recovery.reconcile import Reconciler, Reconciliation
 from recovery.replay import load_app
 from taskhub.accounts import Account
@@ -68,6 +68,17 @@ class Ground:
         self.world: Any = sys.modules["function_app"]  # holds the effects of what the worker runs
         self.app = load_app(APP)
         self.functions = FunctionIndex(self.worker.functions)
+
+
+class _Noted(Reconciler):
+    """Notes what it raises, for the report of one that is killed is lost."""
+
+    raised: set[tuple[str, str]]
+
+    async def _do(self, outcome: Outcome) -> None:
+        if outcome.state == "raised":
+            self.raised.add((outcome.entry.instance_id, outcome.entry.name))
+        await super()._do(outcome)
 
 
 class Simulation:
@@ -246,8 +257,11 @@ class Simulation:
         doctor = Doctor(hub, self.ground.app.replay)
         found = await doctor.examine()
         for line in found.lines():
-            if "work-not-in-history" in line.findings:
-                self.seen.reported.bases.add(await self._base_of(TaskHubClient(hub), line.instance_id))
+            unknown = line.instance_id if "work-not-in-history" in line.findings else ""
+            if line.rule == "child-not-here":
+                unknown = line.because.split("its parent ")[1].split(" has ")[0]
+            if unknown:
+                self.seen.reported.bases.add(await self._base_of(TaskHubClient(hub), unknown))
         self._read_repairs(await doctor.repair(found))
         await self.results.note(hub)
 
@@ -266,16 +280,18 @@ class Simulation:
         """One look, with what it does; whether it has done anything."""
         if not self.seen.accepted and not self.seen.signalled:  # then there may be no journal yet
             return False
-        result = await Reconciler(self._hub(account), self.journal).run(apply=True)
+        reconciler = _Noted(self._hub(account), self.journal)
+        reconciler.raised = self.seen.reported.raised
+        result = await reconciler.run(apply=True)
         self._read_outcomes(result)
         return bool(result.counts["started"] + result.counts["raised"])
 
     def _read_outcomes(self, result: Reconciliation) -> None:
         reported = self.seen.reported
         for outcome in result.outcomes:
+            entry = outcome.entry
             if outcome.state not in ("uncertain", "reported") and NAMESAKE not in outcome.why:
                 continue
-            entry = outcome.entry
             if entry.kind == "signal":
                 key = entry.instance_id, key_of({"input": entry.text})
                 reported.signals.add(key)

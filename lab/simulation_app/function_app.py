@@ -3,12 +3,20 @@
 import asyncio
 import datetime
 from collections.abc import Generator
-from typing import Any
+from typing import Any, TypedDict
 
 import azure.durable_functions as df
 import azure.functions as func
 
 app = df.DFApp(http_auth_level=func.AuthLevel.ANONYMOUS)
+
+class Order(TypedDict, total=False):
+    """What an activity is told to do."""
+
+    key: str  # of its effect
+    seconds: float
+    failures: int  # before it succeeds
+
 
 EFFECTS: dict[str, int] = {}  # idempotency key -> how often it was asked for
 ATTEMPTS: dict[str, int] = {}
@@ -21,7 +29,7 @@ def reset() -> None:
 
 
 @app.activity_trigger(input_name="order")
-async def act(order: dict[str, Any]) -> str:
+async def act(order: Order) -> str:
     """Takes its time, then has its effect, once for its key."""
     await asyncio.sleep(order.get("seconds", 0))
     EFFECTS[order["key"]] = EFFECTS.get(order["key"], 0) + 1
@@ -29,7 +37,7 @@ async def act(order: dict[str, Any]) -> str:
 
 
 @app.activity_trigger(input_name="order")
-async def stumble(order: dict[str, Any]) -> str:
+async def stumble(order: Order) -> str:
     """Fails as often as it is told to."""
     ATTEMPTS[order["key"]] = ATTEMPTS.get(order["key"], 0) + 1
     if ATTEMPTS[order["key"]] <= order["failures"]:
@@ -104,7 +112,7 @@ def rounds(context: df.DurableOrchestrationContext) -> Generator[Any, Any, Any]:
 
 
 @app.activity_trigger(input_name="order")
-async def work(order: dict[str, Any]) -> dict[str, Any]:
+async def work(order: Order) -> dict[str, Any]:
     """As `act`, and tells how often it has run, so that another result than the recorded one is noticed."""
     await asyncio.sleep(order["seconds"])
     EFFECTS[order["key"]] = EFFECTS.get(order["key"], 0) + 1

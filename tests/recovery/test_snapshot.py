@@ -18,10 +18,14 @@ from recovery.journal import Journal
 from recovery.records import RecordChanged, RecordsUnreachable, open_place
 from recovery.replay import load_app
 from recovery.snapshot import Snapshot, find_hub, live_leases
+from taskhub import history as histories
+from taskhub import messages as m
 from taskhub.accounts import Write, open_account
+from taskhub.client import TaskHubClient
 from taskhub.clock import ManualClock
 from taskhub.errors import AccountUnreachable
 from taskhub.hub import HubSettings, TaskHub
+from taskhub.layout import row_key
 from taskhub.messages import to_text
 from tests.recovery import cuts, standby
 from tests.taskhub.accounts import conftest as helpers
@@ -306,3 +310,17 @@ async def test_what_a_sweep_has_taken_is_given_back_when_the_account_fails_on_th
         with pytest.raises(AccountUnreachable):
             await Snapshot.take(hub)
         assert len(await hub.account.queues.peek(cuts.CONTROL)) == 1
+
+
+async def test_a_child_of_which_only_its_answer_is_here_is_told_and_needs_no_repair():
+    async with empty_hub() as hub:
+        cut = next(cut for cut in cuts.cuts() if cut.name == "s3")
+        await cuts.pour(cut, hub)
+        execution = str(cut.histories["s3"][0]["ExecutionId"])
+        answer = m.event(m.SUB_COMPLETED, cuts.NOW, TaskScheduledId=0, Result="1")
+        row = histories.to_entity(answer, "s3", row_key(len(cut.histories["s3"])), execution)
+        await hub.account.tables.write(hub.names.history, Write("upsert", row))
+        assert not [x for x in (await Doctor(hub).examine()).lines() if x.rule == "child-not-here"]
+        await TaskHubClient(hub).purge("s3-kid")
+        (line,) = [x for x in (await Doctor(hub).examine()).lines() if x.rule == "child-not-here"]
+        assert (line.instance_id, line.needs_repair) == ("s3-kid", False) and "its parent s3 has" in line.because
