@@ -190,7 +190,7 @@ class Reconciler:
             begins = entry if outcome.state == "started" else begins
             yield outcome
         for outcome in match_events([x for x in entries if x.kind == "event"], facts, begins, self.raise_uncertain):
-            yield outcome
+            yield outcome if self.raise_uncertain else _unless_hidden(outcome, facts)
         yield from match_signals([x for x in entries if x.kind == "signal"], facts)
 
     def _start(self, entry: Entry, is_last: bool, count: int, facts: Facts) -> Outcome:
@@ -266,6 +266,15 @@ async def _known(snapshot: Snapshot, instance_id: str) -> Facts:
         return facts
     except UNREADABLE as error:
         return Facts(Instance(instance_id, problems=(f"{type(error).__name__}: {str(error)[:200]}",)))
+
+
+def _unless_hidden(outcome: Outcome, facts: Facts) -> Outcome:
+    """A missing event may be among the messages that the sweep could not see."""
+    hidden = facts.unseen.get("control", 0)
+    if outcome.state != "raised" or not hidden:
+        return outcome
+    why = f"{hidden} messages of its queue are invisible, and it may be one of them: look again in five minutes"
+    return Outcome(outcome.entry, "uncertain", why)
 
 
 def _line(outcome: Outcome) -> Line:

@@ -279,6 +279,18 @@ async def test_how_many_requests_were_compared_is_told_as_it_goes_on(journal):
         assert seen == [64, 128, 192, 200] and len(list(result.lines(10))) == 10
 
 
+async def test_an_event_that_may_be_in_a_message_that_cannot_be_seen_is_not_raised(journal, monkeypatch):
+    monkeypatch.setattr("recovery.snapshot.direct_reader", lambda account, queue: None)
+    await journal.accept_event("c16E", "Approval", "one")
+    async with hub_with("c16E") as hub:
+        await hub.account.queues.get(cuts.CONTROL, 1, timedelta(minutes=1))  # a host that was killed has it in hand
+        result = await Reconciler(hub, journal).run(apply=True)
+        assert result.counts == {"uncertain": 1} and "look again" in next(result.lines()).why
+        hub.clock.advance(timedelta(minutes=2))
+        assert (await Reconciler(hub, journal).run(apply=True)).counts == {"there": 1}
+        assert await events_of(hub, "c16E") == ['"one"']
+
+
 def test_data_are_compared_by_value_however_often_they_were_encoded():
     assert canonical('{"a": 1, "b": 2}') == canonical('"{\\"b\\":2,\\"a\\":1}"')
     assert canonical('"1"') != canonical('"2"')
