@@ -38,7 +38,8 @@ async def look_at_what_arrived(scene: Scene) -> None:
     for one in scene.workload.instance_ids:
         scene.truths[one] = _with_events(scene, one, _truth(scene, one, lines, root_of(one) not in torn))
     scene.expected = dict(scene.truths)
-    scene.repeated_without = repeats.foretold(scene.runs, scene.states, _going_on(scene))
+    going_on = {root_of(one) for one, truth in scene.truths.items() if truth.fate in GOES_ON}
+    scene.repeated_without = repeats.foretold(scene.runs, scene.states, lambda one: root_of(one) in going_on)
     # From here on the promoted account notes its writes, so that what runs again can be counted.
     replication.set_replicated(scene.promoted, True)
 
@@ -125,8 +126,3 @@ def accepted_events(scene: Scene, one: str) -> int:
         for request in scene.workload.requests
         if request.instance_id == one
     )
-
-
-def _going_on(scene: Scene) -> set[str]:
-    clients = {root_of(one) for one, truth in scene.truths.items() if truth.fate in GOES_ON}
-    return {one for one in scene.states if root_of(one) in clients}

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from taskhub import messages
 from taskhub.accounts.embedded import EmbeddedAccount
+from taskhub.accounts.embedded.times import to_micros
 from taskhub.errors import Undecodable
 from taskhub.messages import TIMER_FIRED
 
@@ -25,6 +26,15 @@ def let_it_end(account: EmbeddedAccount) -> int:
     engine.run_now(show)
     engine.arrivals.wake_all()
     return len(hidden)
+
+
+def at_work(account: EmbeddedAccount) -> frozenset[str]:
+    """The ids of all messages that are due or in somebody's hand; what waits for its time is not at work."""
+    engine = account.engine
+    query = "SELECT id, text, dequeued, visible FROM messages"
+    now = to_micros(engine.clock.now())
+    found = engine.db.execute(query).fetchall()
+    return frozenset(id_ for id_, text, dequeued, visible in found if dequeued or visible <= now or not _is_early(text))
 
 
 def _is_early(text: str) -> bool:

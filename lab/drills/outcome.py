@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 from collections import Counter
 from collections.abc import Iterable
@@ -10,11 +9,13 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, NamedTuple
 
+from lab.drills import in_hand
 from lab.drills.client import Answer
 from lab.drills.ground_truth import EventFate, Fate
 from lab.drills.mix import FIRST
 from lab.right_results import is_right
 from taskhub.accounts import Account, Entity, Query
+from taskhub.accounts.embedded import EmbeddedAccount
 from taskhub.instances import RUNNING_STATES, TERMINAL_STATES
 from taskhub.layout import HubNames, unescape_key
 
@@ -162,24 +163,22 @@ def _remark(seen: Seen, answer: Answer) -> str:
 
 
 class Fingerprint(NamedTuple):
-    """Changes whenever work in the hub moves on."""
+    """Changes whenever work in the hub moves on; timers that wait, or ring although cancelled, are no work."""
 
     rows: int
-    histories: int
+    events: int
     ended: int
-    messages: tuple[int, ...]
+    messages: frozenset[str]
 
 
-async def fingerprint(account: Account, names: HubNames) -> Fingerprint:
-    """Of the hub as it is now: rows of both tables, instances that ended, messages of each queue."""
+async def fingerprint(account: EmbeddedAccount, names: HubNames) -> Fingerprint:
+    """Of the hub as it is now: rows, events in histories, instances that ended, messages that are due or in hand."""
     statuses = await _statuses(account, names)
-    histories = 0
-    async for _ in account.tables.rows(names.history, Query(select=["PartitionKey"])):
-        histories += 1
-    queues = (*names.control_queues, names.workitems)
-    counts = await asyncio.gather(*(account.queues.count(queue) for queue in queues))
+    events = 0
+    async for row in account.tables.rows(names.history, Query(select=["EventType"])):
+        events += not str(row.entity.get("EventType")).startswith(("Timer", "Orchestrator"))
     ended = sum(status in TERMINAL_STATES for status in statuses.values())
-    return Fingerprint(len(statuses), histories, ended, tuple(counts))
+    return Fingerprint(len(statuses), events, ended, in_hand.at_work(account))
 
 
 async def open_instances(account: Account, names: HubNames, instance_ids: Iterable[str]) -> Counter[str]:

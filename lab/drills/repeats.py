@@ -56,16 +56,16 @@ def again(before: Runs, after: Iterable[LoggedWrite]) -> int:
     return sum(count for work, count in later.items() if known[work])
 
 
-def foretold(before: Runs, states: Mapping[str, State], going_on: set[str]) -> int:
+def foretold(before: Runs, states: Mapping[str, State], goes_on: Callable[[str], bool]) -> int:
     """How many will be done again when nobody repairs anything.
 
-    Done, and its work item is still queued; or its result did not survive and its instance goes on (`going_on`).
+    Done, and its work item is still queued; or its result did not survive and its instance goes on (`goes_on`).
     """
     count = 0
     for task in before.completed & before.scheduled.keys():
         state = states.get(task[0], State())
         queued = [x for x in state.messages.values() if x.kind == TASK_SCHEDULED and task_of(x) == task]
-        count += bool(queued) or (task[0] in going_on and not _has_result(state, task))
+        count += bool(queued) or (goes_on(task[0]) and not _has_result(state, task))
     return count
 
 

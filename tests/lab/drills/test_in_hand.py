@@ -30,3 +30,15 @@ async def test_a_start_that_was_asked_for_later_keeps_its_time(hub: Hub) -> None
 async def test_a_message_that_nobody_can_read_stays_as_it_is(hub: Hub) -> None:
     await hub.account.queues.put(hub.names.control_queue("A"), "?", timedelta(seconds=60))
     assert in_hand.let_it_end(hub.account) == 0
+
+
+async def test_what_is_due_or_in_hand_is_at_work_and_a_timer_before_its_time_is_not(hub: Hub) -> None:
+    fired = messages.event(messages.TIMER_FIRED, hub.clock.now(), TimerId=1, FireAt=messages.timestamp(hub.clock.now()))
+    await hub.hub.send(TaskMessage(fired, "A", "e", "A", "e"), timedelta(seconds=60))
+    assert not in_hand.at_work(hub.account)
+    await hub.put_event("A")
+    (taken,) = await hub.take("A")
+    await hub.put_event("A", hidden=timedelta(seconds=60))
+    assert taken.id in in_hand.at_work(hub.account) and len(in_hand.at_work(hub.account)) == 2
+    hub.clock.advance(timedelta(seconds=61))
+    assert len(in_hand.at_work(hub.account)) == 3

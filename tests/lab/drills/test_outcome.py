@@ -80,6 +80,13 @@ async def test_the_fingerprint_changes_with_every_step_of_work(hub: Hub) -> None
     assert len(set(seen)) == len(seen)
 
 
+async def test_a_cancelled_timer_that_rings_is_no_work(hub: Hub) -> None:
+    await hub.start("A")
+    before = await fingerprint(hub.account, hub.names)
+    await hub.append("A", messages.ORCHESTRATOR_STARTED, messages.TIMER_FIRED, messages.ORCHESTRATOR_COMPLETED)
+    assert await fingerprint(hub.account, hub.names) == before
+
+
 BEFORE, AFTER = LOSS - timedelta(seconds=1), LOSS + timedelta(seconds=9)
 WANTED = {"status": "written"}
 WRITTEN = {"status": "written", "bytes": 7}
