@@ -6,7 +6,7 @@ python scripts/bench                        embedded accounts (a file and :memor
 python scripts/bench --quick                a first impression, in about a minute
 python scripts/bench --only chain,fan       some parts; --storage file --workers 1 narrows it further
 python scripts/bench --azurite              an Azurite of its own too, in memory
-python scripts/bench --journal              instead: what the journal costs a request, and inputs in histories
+python scripts/bench --journal              instead: what recovery costs: journal, inputs in histories, looks
 python scripts/bench --json FILE            the figures for programs, beside the table
 """
 

@@ -27,6 +27,11 @@ async def fill(hub: TaskHub, instances: int, waiting: int = 0, stuck: int = 0) -
         await asyncio.gather(*(_instance(hub, n, _kind(n, waiting, stuck)) for n in numbers))
 
 
+def name_of(number: int) -> str:
+    """The id of an instance."""
+    return f"chain-{number:07}"
+
+
 def _kind(number: int, waiting: int, stuck: int) -> str:
     if stuck and number % stuck == 0:
         return "stuck"
@@ -34,7 +39,7 @@ def _kind(number: int, waiting: int, stuck: int) -> str:
 
 
 async def _instance(hub: TaskHub, number: int, kind: str) -> None:
-    instance_id, execution = f"chain-{number:07}", uuid.UUID(int=number).hex
+    instance_id, execution = name_of(number), uuid.UUID(int=number).hex
     start = m.execution_started(BEGAN, instance_id, execution, "hello_cities", INPUT)
     work = m.event(m.TASK_SCHEDULED, BEGAN, 0, Name="hello", Version="", Input='["Tokyo"]')
     events: list[Event] = [_marker(m.ORCHESTRATOR_STARTED), start, work, _marker(m.ORCHESTRATOR_COMPLETED)]

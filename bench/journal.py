@@ -1,9 +1,9 @@
 """What it costs to be able to come back: the journal's write before each answer, and activity inputs in histories.
 
-    python scripts/bench --journal      both; with an Azurite of its own for the journal where Node.js is installed
+    python scripts/bench --journal      with an Azurite of its own for the journal where Node.js is installed
 
-Hosts that differ in one setting run side by side and are measured in turn, so that a busy machine slows them alike.
-Only the ratios travel.
+And how long doctor and reconciler take for a hub and a journal of some sizes, on an embedded account. Hosts that differ in
+one setting run side by side and are measured in turn, so that a busy machine slows them alike. Only the ratios travel.
 """
 
 from __future__ import annotations
@@ -18,9 +18,13 @@ from contextlib import AsyncExitStack, ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from bench import hubs
 from bench.accounts import azurite
 from bench.parts import CLIENTS
 from bench.running import APP, ROOT, Measured, host, new_prefix, together
+from recovery.examination import Doctor
+from recovery.journal import Entry, Journal, digest
+from recovery.reconcile import Reconciler
 from recovery.records import Records, open_place
 from taskhub.accounts import Entity, Value, open_account
 from taskhub.hub import HubSettings, TaskHub
@@ -155,6 +159,41 @@ async def _held(place: str, prefix: str) -> tuple[int, int]:
         await account.close()
 
 
+async def speed(sizes: tuple[int, int] = (1_000, 10_000)) -> list[str]:
+    """Doctor and reconciler on hubs of two sizes: of 20 instances one is stuck and one waits for its work."""
+    lines = ["Doctor and reconciler, looking only", f"{'instances':>10}{'doctor s':>10}{'reconcile s':>13}"]
+    seconds = []
+    for size in sizes:
+        doctor, reconciler = await _looks(size)
+        seconds.append((doctor / size, reconciler / size))
+        lines.append(f"{size:>10,}{doctor:>10.2f}{reconciler:>13.2f}")
+    (small, few), (large, many) = seconds
+    return [*lines, f"{'each, ratio':>10}{large / small:>9.2f}{many / few:>13.2f}"]
+
+
+async def _looks(size: int) -> tuple[float, float]:
+    with tempfile.TemporaryDirectory() as folder:
+        account = await open_account(f"{folder}/hub.db")
+        try:
+            hub = TaskHub(account, HubSettings("Looked"))
+            await hubs.fill(hub, size, waiting=10, stuck=20)
+            journal = Journal(open_place(f"{folder}/journal"))
+            for number in range(size):
+                journal.write(_entry(number))
+            begin = time.perf_counter()
+            await Doctor(hub).examine()
+            middle = time.perf_counter()
+            await Reconciler(hub, journal).run(apply=False)
+            return middle - begin, time.perf_counter() - middle
+        finally:
+            await account.close()
+
+
+def _entry(number: int) -> Entry:
+    name, began = hubs.name_of(number), hubs.BEGAN.isoformat()
+    return Entry("start", name, "hello_cities", hubs.INPUT, began, number, f"{number:032x}", digest(hubs.INPUT))
+
+
 def entity_bytes(entity: Entity) -> int:
     """What the table service charges for an entity: 4, its keys and names in UTF-16, 8 a property, and the values."""
     keys = sum(len(str(entity[name])) * 2 for name in ("PartitionKey", "RowKey"))
@@ -179,8 +218,9 @@ def without_journal() -> Iterator[None]:
 
 
 async def report(quick: bool = False) -> str:
-    """Both costs as text."""
+    """Everything as text."""
     with without_journal():
         journal = await (journal_cost(2, 15) if quick else journal_cost())
         inputs = await (inputs_cost(1, 20) if quick else inputs_cost())
-    return "\n".join([*journal, "", *inputs])
+        looks = await (speed((200, 1_000)) if quick else speed())
+    return "\n".join([*journal, "", *inputs, "", *looks])

@@ -2,7 +2,7 @@
 
 from datetime import datetime, timezone
 
-from bench.journal import Way, entity_bytes
+from bench.journal import Way, entity_bytes, speed
 from recovery.journal import Journal
 from recovery.records import DirectoryRecords
 
@@ -27,3 +27,8 @@ async def test_a_request_is_one_write_and_a_process_two_more(tmp_path):
     for number in range(10):
         await journal.accept_start(f"order-{number}", "order", number)
     assert sum(1 for _ in records.names()) == 12
+
+
+async def test_doctor_and_reconciler_are_measured_on_hubs_of_two_sizes():
+    lines = await speed((20, 40))
+    assert [line.split()[0] for line in lines[2:]] == ["20", "40", "each,"]
