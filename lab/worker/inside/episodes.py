@@ -14,6 +14,7 @@ import math
 import re
 from collections import OrderedDict
 from collections.abc import Callable
+from datetime import datetime
 from types import GeneratorType
 from typing import Any
 
@@ -36,11 +37,12 @@ ORCHESTRATOR_STARTED = 12
 TIMER_FIRED = 11
 MAX_SESSIONS = 2000
 TIMES_KEPT = 20_000
+EXTENSIONS_TIME = re.compile(r"(\d{4})-(\d\d)-(\d\d)T(\d\d):(\d\d):(\d\d)\.(\d{6})\dZ", re.ASCII)
 LONE_SURROGATE = re.compile("[\ud800-\udfff]")
 
 
 def remember_times() -> None:
-    """Lets the SDK read each distinct timestamp once.
+    """Lets the SDK read each distinct timestamp once, and those of the extension's form without guessing at forms.
 
     Reading times takes it longer than all the rest of an episode, the events of an episode share theirs, and a replay
     reads all of them again. The same text gives the same (immutable) time.
@@ -51,7 +53,21 @@ def remember_times() -> None:
         return
     parse = getattr(module, "dt_parse", None)
     if parse is not None and not hasattr(parse, "cache_info"):
-        module.dt_parse = functools.lru_cache(TIMES_KEPT)(parse)  # type: ignore[attr-defined]
+        module.dt_parse = functools.lru_cache(TIMES_KEPT)(_reader_of_times(parse))  # type: ignore[attr-defined]
+
+
+def _reader_of_times(parse: Callable[[Any], Any]) -> Callable[[Any], Any]:
+    """Reads a text of the extension's form by itself, to what `parse` would make of it; all others `parse` reads."""
+    utc = parse("2026-01-01T00:00:00.0000000Z").tzinfo
+
+    def read(text: Any) -> Any:
+        found = EXTENSIONS_TIME.fullmatch(text) if isinstance(text, str) else None
+        try:
+            return parse(text) if found is None else datetime(*map(int, found.groups()), tzinfo=utc)  # type: ignore
+        except ValueError:
+            return parse(text)
+
+    return read
 
 
 def trigger_of(call: dict[str, Any]) -> dict[str, Any]:

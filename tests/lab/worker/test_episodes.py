@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from lab.worker import EpisodeResult, InvocationFailed, SessionLost
+from lab.worker.inside import episodes
 from lab.worker.inside.episodes import PROTOCOL, Episodes
 from lab.worker.local import LocalWorker
 from tests.lab.worker.driver import Play, leaves
@@ -184,3 +185,27 @@ def test_the_protocol_is_that_of_the_extension() -> None:
         "maximumShortTimerDuration": "6.00:00:00",
         "defaultHttpAsyncRequestSleepTimeMillseconds": 30000,
     }
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "2026-01-02T03:04:05.1234567Z", "2026-12-31T23:59:59.9999999Z", "0001-01-01T00:00:00.0000000Z",
+        "2026-01-02T03:04:05Z", "2026-01-02T03:04:05.123Z", "2026-01-02T03:04:05.1234567+02:00", "2026-01-02",
+    ],
+)  # fmt: skip
+def test_times_are_read_as_the_sdk_reads_them(text: str) -> None:
+    from dateutil.parser import parse
+
+    found, expected = episodes._reader_of_times(parse)(text), parse(text)
+    assert (found, found.tzinfo, found.utcoffset()) == (expected, expected.tzinfo, expected.utcoffset())
+
+
+@pytest.mark.parametrize("text", ["2026-13-02T03:04:05.1234567Z", "2026-01-02T25:04:05.1234567Z", "soon", None])
+def test_what_is_no_time_is_refused_as_the_sdk_refuses_it(text: str | None) -> None:
+    from dateutil.parser import parse
+
+    with pytest.raises((ValueError, TypeError)) as expected:
+        parse(text)
+    with pytest.raises(type(expected.value)):
+        episodes._reader_of_times(parse)(text)
