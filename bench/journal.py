@@ -2,8 +2,9 @@
 
     python scripts/bench --journal      with an Azurite of its own for the journal where Node.js is installed
 
-And how long doctor and reconciler take for a hub and a journal of some sizes, on an embedded account. Hosts that differ in
-one setting run side by side and are measured in turn, so that a busy machine slows them alike. Only the ratios travel.
+And how long doctor and reconciler take for a hub and a journal of some sizes, on an embedded account. Hosts that
+differ in one setting run side by side and are measured in turn, so that a busy machine slows them alike. Only the
+ratios travel.
 """
 
 from __future__ import annotations
