@@ -1,8 +1,9 @@
 """Takes the control queues' messages, has each instance's turn played, and applies what came of it.
 
 The order of storage writes is the platform's: blobs, outgoing messages, the history (which commits), the Instances
-row, and at last the deletion of the incoming messages. Whether a message is accepted, put back or dropped follows
-OrchestrationSessionManager and AzureStorageOrchestrationService of provider 1.17.5.
+row, and at last the deletion of the incoming messages. The next turn waits for the history only. Whether a message is
+accepted, put back or dropped follows OrchestrationSessionManager and AzureStorageOrchestrationService of provider
+1.17.5.
 """
 
 from __future__ import annotations
