@@ -81,6 +81,11 @@ def _notes(found: Examination) -> Iterator[str]:
     )
     for queue, count in found.unseen.items():
         yield f"{count} messages of {queue} are invisible; what may hang on them is left undecided"
+    if found.orphan_blobs:
+        blobs, instances = found.orphan_blobs["blobs"], found.orphan_blobs["instances"]
+        names = ", ".join(found.orphan_names) + (", …" if instances > len(found.orphan_names) else "")
+        whose = f"{instances} instances of which nothing else is there"
+        yield f"{blobs} large payloads belong to {whose} ({names}); no harm"
     if found.unreadable:
         yield f"{found.unreadable} instances hold rows that cannot be read; they are named and left as they are"
     for message in found.unaddressed[:5]:
@@ -133,6 +138,7 @@ def as_json(report: Report) -> tuple[dict[str, Any], Iterator[dict[str, Any]]]:
         "clean": report.is_clean,
         "notes": [*report.notes, *_notes(found)],
         "unseen": dict(found.unseen),
+        "orphanBlobs": found.orphan_blobs["blobs"],
         "unreadableInstances": found.unreadable,
         "unreadableMessages": len(found.unaddressed),
         "unknown": found.unknown,

@@ -24,6 +24,7 @@ from taskhub.errors import NotFound, Undecodable
 from taskhub.hub import HubSettings, TaskHub
 
 MAX_ROUNDS = 5
+NAMED = 5
 WORST_FIRST = ("damaged", "lost", "stuck", "repeats", "undecided", "goes-on", "waiting", "orphan", "completed")
 UNREADABLE = (ValueError, TypeError, LookupError, AttributeError, OverflowError, Undecodable)
 Replay = Callable[[Facts], Any]
@@ -58,6 +59,8 @@ class Examination:
     waiting_parents: set[str] = field(default_factory=set)  # children that a parent's plan starts again
     encoding: m.Encoding = "base64"
     unknown: list[str] = field(default_factory=list)  # instances that were asked for and of which nothing is there
+    orphan_blobs: Counter[str] = field(default_factory=Counter)  # payloads alone, and of how many instances
+    orphan_names: list[str] = field(default_factory=list)  # some of those instances
     unreadable: int = 0  # instances that make no sense; they are named and left
 
     def __post_init__(self) -> None:
@@ -184,6 +187,9 @@ class Doctor:
                 found.add_finished()
             else:
                 yield await self._judge(snapshot, glance.instance_id)
+        async for instance_id, count in snapshot.orphan_blobs():
+            found.orphan_blobs.update(blobs=count, instances=1)
+            found.orphan_names += [instance_id] if len(found.orphan_names) < NAMED else []
 
     async def _judge(self, snapshot: Snapshot, instance_id: str) -> Verdict:
         try:
@@ -197,7 +203,8 @@ class Doctor:
         try:
             plan = plans.make_plan(verdict, verdict.instance_id in found.waiting_parents, self.replies)
             # Whatever follows from a history that cannot be read whole may be wrong.
-            return replace(plan, steps=()) if verdict.facts.instance.problems else plan
+            plan = replace(plan, steps=()) if verdict.facts.instance.problems else plan
+            return replace(plan, unresolved=plan.unresolved or _for_a_person(verdict))
         except UNREADABLE as error:
             why = f"what is stored of it makes no sense: {str(error)[:200]}"
             return Plan(verdict.instance_id, verdict.rule, (), unresolved=why)
@@ -243,6 +250,11 @@ class Doctor:
         for message in found.unaddressed:
             await apply(self.hub, *_removal(message), audit)
         await reset_app_lease(self.hub)
+
+
+def _for_a_person(verdict: Verdict) -> str:
+    """What no step mends."""
+    return "; ".join(x.because for x in verdict.findings if x.name == "locked-by-nobody")
 
 
 async def _unreadable(snapshot: Snapshot, instance_id: str, error: Exception) -> Instance:

@@ -378,6 +378,11 @@ class Facts:
         """An entity's {exists, state, sorter} from its history, which alone counts; empty without one."""
         return json_object((self.start_event or {}).get("Input"))
 
+    @property
+    def locked_by(self) -> str:
+        """The orchestration in whose critical section this entity is; empty when it is in none."""
+        return str(self.entity_state.get("lockedBy") or "") if self.is_entity else ""
+
     def has_executed(self, call: Event) -> bool:
         """Whether this entity has executed a call, by its record of what it received from the caller."""
         request = request_of(call) or {}

@@ -49,6 +49,14 @@ def _no_row(f: Facts) -> Finding | None:
     return None
 
 
+def _locked(f: Facts) -> Finding | None:
+    holder = f.related.get(f.locked_by)
+    if not f.locked_by or (holder is not None and (holder.is_open or holder.accepted_start is not None)):
+        return None
+    why = f"it is locked by {f.locked_by}, which is not running: operations of all others wait for ever"
+    return Finding("locked-by-nobody", why, "stuck")
+
+
 def _drift(f: Facts) -> Finding | None:
     if f.row is None or f.row_is_partial or f.is_entity:
         return None
@@ -205,7 +213,7 @@ def _wrong_queue(f: Facts) -> Finding | None:
 
 
 FINDINGS: tuple[Callable[[Facts], Finding | None], ...] = (
-    _no_row, _drift, _status_behind,
+    _no_row, _locked, _drift, _status_behind,
     _dead_address, _dead_path, _other_generation, _after_the_end, _nobody_answers, _event_before_start,
     _lost_beside,
     _operations_lost, _work_not_in_history,

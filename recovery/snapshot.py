@@ -293,6 +293,22 @@ class Snapshot:
         for key, parent in self.seen.execute(missing):
             yield unescape_key(key), parent
 
+    async def orphan_blobs(self) -> AsyncIterator[tuple[str, int]]:
+        """(instance id, how many) of large payloads whose instance is not in the hub in any form; after `glances`."""
+        key, count = "", 0
+        async for blob in self.hub.account.blobs.list(self.hub.names.large_messages):
+            folder = blob.name.split("/")[0]
+            if folder != key:
+                if count and not self._knows(key):
+                    yield unescape_key(key), count
+                key, count = folder, 0
+            count += 1
+        if count and not self._knows(key):
+            yield unescape_key(key), count
+
+    def _knows(self, key: str) -> bool:
+        return self.seen.execute("SELECT 1 FROM known WHERE key = ?", (key,)).fetchone() is not None
+
     async def _rows(self) -> AsyncIterator[tuple[str, Any]]:
         columns = ("RuntimeStatus", "ExecutionId", "Name", "CreatedTime", "Input", "Output")
         async for row in self.hub.account.tables.rows(self.hub.names.instances, Query(select=columns)):
@@ -431,6 +447,7 @@ def _relatives(facts: Facts) -> set[str]:
     if not facts.is_open:  # what it asked for may be lost all the same
         return {str(event.get("InstanceId")) for event in facts.operations.values()}
     found = {str(event.get("InstanceId")) for (kind, _), event in facts.open_items.items() if kind == m.SUB_CREATED}
+    found |= {facts.locked_by} - {""}
     return found | {str(event.get("InstanceId")) for event in facts.operations.values()}
 
 

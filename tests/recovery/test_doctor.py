@@ -233,3 +233,19 @@ async def test_with_the_journal_a_lost_event_is_told_from_rightful_waiting(tmp_p
     await run(place, *with_journal, "--all", "--json")
     verdicts = {item["instance"]: item["verdict"] for item in json.loads(capsys.readouterr().out)["list"]}
     assert verdicts == {"lostevent": "stuck", "suspLost": "waiting"}
+
+
+async def test_large_payloads_that_belong_to_nothing_are_named_and_harm_nothing(storage, capsys):
+    account = await open_account(storage)
+    hub = TaskHub(account, cuts.settings())
+    for name in ("gone-1/message-a", "gone-1/message-b", "gone/message-c", "failrew/message-d"):
+        await hub.large.write(f"{name}-ExecutionStarted.json.gz", b"x")
+    await account.close()
+    await run(storage, "--app", str(standby.GOLDEN))
+    shown = capsys.readouterr().out
+    assert "3 large payloads belong to 2 instances of which nothing else is there (gone-1, gone); no harm" in shown
+    assert await run(storage, "--app", str(standby.GOLDEN), "--apply") == 0
+    capsys.readouterr()
+    await run(storage, "--json")
+    report = json.loads(capsys.readouterr().out)
+    assert (report["orphanBlobs"], report["clean"]) == (3, True)

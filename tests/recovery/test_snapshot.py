@@ -324,3 +324,21 @@ async def test_a_child_of_which_only_its_answer_is_here_is_told_and_needs_no_rep
         await TaskHubClient(hub).purge("s3-kid")
         (line,) = [x for x in (await Doctor(hub).examine()).lines() if x.rule == "child-not-here"]
         assert (line.instance_id, line.needs_repair) == ("s3-kid", False) and "its parent s3 has" in line.because
+
+
+@pytest.mark.parametrize(("holder", "is_named"), [("s5rep", False), ("failrew", True), ("nobody", True)])
+async def test_an_entity_that_is_locked_by_one_that_does_not_run_is_named_and_left_to_a_person(holder, is_named):
+    async with empty_hub() as hub:
+        for name in ("s5rep", "failrew"):
+            await cuts.pour(next(cut for cut in cuts.cuts() if cut.name == name), hub)
+        rows = [row.entity async for row in hub.account.tables.rows(hub.names.history)]
+        start = next(x for x in rows if x["PartitionKey"] == "@counter@ks5rep" and x["EventType"] == "ExecutionStarted")
+        state = json.dumps({**json.loads(start["Input"]), "lockedBy": holder})
+        await hub.account.tables.write(hub.names.history, Write("upsert", {**start, "Input": state}))
+        doctor = Doctor(hub)
+        found = await doctor.examine()
+        named = [line for line in found.lines(True) if "locked-by-nobody" in line.findings]
+        assert [line.instance_id for line in named] == (["@counter@ks5rep"] if is_named else [])
+        if is_named:
+            left = (await doctor.repair(found)).left
+            assert f"locked by {holder}, which is not running" in left["@counter@ks5rep"]
