@@ -129,18 +129,25 @@ def main(arguments: list[str]) -> int:
         first = random.randrange(SEEDS) if given.first is None else given.first
         seeds = list(range(first, first + given.seeds))
         screen.say(f"seeds {first} to {first + given.seeds - 1}")
-    begin, accepted, failing = time.monotonic(), 0, []
+    begin, accepted, reported = time.monotonic(), 0, 0
+    failing: dict[int, list[str]] = {}
     with screen.bar("simulated failovers", len(seeds)) as bar:
         for number, (seed, verdict) in enumerate(run_seeds(seeds, way, min(given.processes, len(seeds))), 1):
             accepted += verdict.accepted
+            reported += verdict.reported
             if verdict.problems:
-                failing.append(seed)
+                failing[seed] = verdict.problems
             bar(number)
-    for seed in failing[: given.show]:
+    for seed, problems in failing.items():
+        screen.say(f"seed {seed}: {problems[0]}")
+    for seed in list(failing)[: given.show]:
         small = shrink(draw(seed), way)
         screen.say(describe(small, play(small, way), way))
     seconds = time.monotonic() - begin
-    screen.say(f"{len(seeds)} failovers, {accepted} accepted starts, {len(failing)} failing seeds, {seconds:.0f} s")
+    screen.say(
+        f"{len(seeds)} failovers, {accepted} accepted starts, {reported} things reported as "
+        f"not for certain, {len(failing)} failing seeds, {seconds:.0f} s"
+    )
     return 1 if failing else 0
 
 

@@ -49,6 +49,14 @@ def _no_row(f: Facts) -> Finding | None:
     return None
 
 
+def _entity_drift(f: Facts) -> Finding | None:
+    if not f.is_entity or not f.has_history or f.row is None or f.row_is_partial:
+        return None
+    if f.row_execution == f.execution or f.row_is == "newer":
+        return None
+    return Finding("entity-row-behind", "the row shows an earlier state than the history holds", "cosmetic")
+
+
 def _locked(f: Facts) -> Finding | None:
     holder = f.related.get(f.locked_by)
     if not f.locked_by or (holder is not None and (holder.is_open or holder.accepted_start is not None)):
@@ -213,7 +221,7 @@ def _wrong_queue(f: Facts) -> Finding | None:
 
 
 FINDINGS: tuple[Callable[[Facts], Finding | None], ...] = (
-    _no_row, _locked, _drift, _status_behind,
+    _no_row, _entity_drift, _locked, _drift, _status_behind,
     _dead_address, _dead_path, _other_generation, _after_the_end, _nobody_answers, _event_before_start,
     _lost_beside,
     _operations_lost, _work_not_in_history,

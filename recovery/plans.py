@@ -226,7 +226,7 @@ class _Planner:
 
     def _mend_row(self) -> None:
         names = {finding.name for finding in self.verdict.findings}
-        if names & {"row-missing-entirely", "row-partial", "row-of-earlier-run"}:
+        if names & {"row-missing-entirely", "row-partial", "row-of-earlier-run", "entity-row-behind"}:
             self.steps.append(WriteRow(row_from_history(self.f), replace="row-of-earlier-run" in names))
         elif names & {"row-behind", "row-pending", "row-suspended"}:
             self.steps.append(WriteRow(status_from_history(self.f)))
@@ -367,6 +367,10 @@ class _Planner:
         now = self.f.now
         events = (m.event(m.ORCHESTRATOR_STARTED, now), start, m.event(m.ORCHESTRATOR_COMPLETED, now))
         self.steps.append(WriteHistory(events, execution, 0))
+
+    def _entity_history_behind(self) -> None:
+        self.steps.append(CutHistory(0))
+        self._entity_history_lost()
 
     def _row_missing(self) -> None:
         restored = [PutRow(event, str(self.f.execution), position) for position, event in restored_rows(self.f)]

@@ -15,7 +15,7 @@ from typing import Literal
 from recovery import awaits
 from recovery.facts import Facts
 from recovery.findings import Finding, Outcome, find_all, worst
-from recovery.observed import Message
+from recovery.observed import Message, json_object
 from taskhub import messages as m
 
 Kind = Literal["completed", "waiting", "goes-on", "repeats", "stuck", "damaged", "lost", "orphan", "undecided"]
@@ -160,6 +160,15 @@ def _entity_without_history(f: Facts) -> Judgement | None:
     if not f.is_entity or f.has_history or f.row is None:
         return None
     why = "the entity's history is gone; its next operation starts from nothing, although the row shows a state"
+    return Judgement("damaged", "wrong-result", why)
+
+
+def _entity_history_behind(f: Facts) -> Judgement | None:
+    if not f.is_entity or not f.has_history or f.row_is_partial or f.row_is != "newer":
+        return None
+    if not json_object((f.row or {}).get("Input")):  # its blob is missing
+        return None
+    why = "the row holds a later state than the history, from which the next operation would begin"
     return Judgement("damaged", "wrong-result", why)
 
 
@@ -384,6 +393,7 @@ RULES: tuple[Rule, ...] = (
     Rule("row-missing", "hole: fails as non-deterministic; hole2: a task runs again", _row_missing),
     Rule("code-contradicts-history", "as hole: found by replaying the app's code", _contradicted),
     Rule("entity-history-lost", "s5state: the state restarts silently", _entity_without_history),
+    Rule("entity-history-behind", "as s5state: the history alone counts, whatever the row", _entity_history_behind),
     Rule("entity", "an entity needs only a request, and starts from nothing", _entity),
     Rule("restart-queued", "a start over a terminal history with its row begins", _restarted),
     Rule("restart-without-row", "G4: deferred and deleted after 17 minutes", _restart_without_row),

@@ -104,7 +104,8 @@ class Executions:
         execute = entities._execute
 
         async def noted(entity_id: str, state: dict[str, Any], request: dict[str, Any]) -> dict[str, Any]:
-            self.ids[entity_id, key_of(request)].add(str(request.get("id")))
+            # Two runs of an instance at one virtual moment give their requests the same id.
+            self.ids[entity_id, key_of(request)].add(f"{request.get('id')} {request.get('parentExecution')}")
             return await execute(entity_id, state, request)
 
         entities._execute = noted  # type: ignore[method-assign]

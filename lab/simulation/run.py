@@ -257,7 +257,8 @@ class Simulation:
         doctor = Doctor(hub, self.ground.app.replay)
         found = await doctor.examine()
         for line in found.lines():
-            unknown = line.instance_id if "work-not-in-history" in line.findings else ""
+            is_gone = line.rule in ("history-lost", "head-missing") or "work-not-in-history" in line.findings
+            unknown = line.instance_id if is_gone else ""
             if line.rule == "child-not-here":
                 unknown = line.because.split("its parent ")[1].split(" has ")[0]
             if unknown:

@@ -95,7 +95,7 @@ def test_every_rule_decides_some_state_or_is_tested_by_name():
     elsewhere = {
         "unreadable-row", "blob-of-history-missing", "blob-of-start-missing", "code-contradicts-history",
         "restart-queued", "child-restarts", "suspended", "waits-for-stuck-child", "not-all-seen", "partly-lost",
-        "next-attempt",
+        "next-attempt", "entity-history-behind",
     }  # fmt: skip
     assert {rule.name for rule in rules.RULES} - decided == elsewhere
 
@@ -218,6 +218,34 @@ def test_what_an_ended_instance_asked_of_an_entity_that_does_not_know_is_asked_a
     (sent,) = [step.task for step in make_plan(verdict).steps if hasattr(step, "task")]
     assert sent.instance_id == entity.id
     assert not rules.judge(replace(ended, related={entity.id: entity})).needs_repair
+
+
+def entity_at(history_minutes, row_minutes, row_state):
+    """An entity whose history and row were written some minutes ago, under different executions if not at once."""
+    facts = cuts.facts(next(cut for cut in cuts.cuts() if cut.name == "s5dup"))["@counter@ks5dup"]
+    began = [cuts.NOW - timedelta(minutes=minutes) for minutes in (history_minutes, row_minutes)]
+    rows = [
+        {**row, "_Timestamp": began[0]} if row.get("EventType") == "ExecutionStarted" else row
+        for row in facts.instance.history
+    ]
+    row = {**facts.row, "CreatedTime": began[1], "ExecutionId": "another", "Input": row_state}
+    return replace(facts, instance=replace(facts.instance, history=tuple(rows), row=row, messages=()))
+
+
+def test_an_entity_whose_row_is_ahead_gets_its_history_from_the_row():
+    facts = entity_at(9, 5, '{"exists":true,"state":"7"}')
+    verdict = rules.judge(facts)
+    assert (verdict.kind, verdict.rule) == ("damaged", "entity-history-behind")
+    cut, written = make_plan(verdict).steps[:2]
+    assert cut.position == 0 and written.events[1]["Input"] == '{"exists":true,"state":"7"}'
+
+
+def test_an_entity_whose_row_is_behind_gets_its_row_from_the_history():
+    facts = entity_at(5, 9, '{"exists":true,"state":"1"}')
+    verdict = rules.judge(facts)
+    assert verdict.rule == "entity" and verdict.needs_repair
+    (step,) = make_plan(verdict).steps
+    assert step.columns["Input"] == facts.start_event["Input"] and step.columns["ExecutionId"] == facts.execution
 
 
 def test_a_row_ahead_of_its_history_is_said_to_hide_what_was_asked_of_entities():
