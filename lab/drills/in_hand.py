@@ -6,11 +6,15 @@ nobody has ever dequeued it. A failover outlasts that time as it outlasts every 
 
 from __future__ import annotations
 
+from datetime import timedelta
+
 from taskhub import messages
 from taskhub.accounts.embedded import EmbeddedAccount
 from taskhub.accounts.embedded.times import to_micros
 from taskhub.errors import Undecodable
 from taskhub.messages import TIMER_FIRED
+
+MICROSECOND = timedelta(microseconds=1)
 
 
 def let_it_end(account: EmbeddedAccount) -> int:
@@ -35,6 +39,15 @@ def at_work(account: EmbeddedAccount) -> frozenset[str]:
     now = to_micros(engine.clock.now())
     found = engine.db.execute(query).fetchall()
     return frozenset(id_ for id_, text, dequeued, visible in found if dequeued or visible <= now or not _is_early(text))
+
+
+def timers_due(account: EmbeddedAccount, within: timedelta) -> int:
+    """How many timers ring so soon: something that is tried again after a pause, most of all."""
+    engine = account.engine
+    now = to_micros(engine.clock.now())
+    query = "SELECT text FROM messages WHERE dequeued = 0 AND visible > ? AND visible <= ?"
+    found = engine.db.execute(query, (now, now + within // MICROSECOND)).fetchall()
+    return sum(_is_early(text) for (text,) in found)
 
 
 def _is_early(text: str) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable
+from datetime import timedelta
 
 from lab.drills import in_hand, outcome
 from lab.drills.client import Answer
@@ -22,6 +23,7 @@ SETTLE_SECONDS = 60.0
 QUIET_SECONDS = 1.5  # without any change in the hub: everything that can move has moved
 LONGEST_RECOVERY = 180.0
 LOOK_SECONDS = 0.25
+NEXT_TRY = timedelta(seconds=10)  # the pause before an activity is tried again is at most so long, most often
 
 
 async def start_west_europe(scene: Scene) -> None:
@@ -243,7 +245,7 @@ def _status(answer: Answer) -> str:
 async def _quiet(scene: Scene, until_all_end: bool = False) -> None:
     """Returns when nothing in the hub has changed for a while; notes when the last instance ended.
 
-    With `until_all_end` as soon as no instance of the work is open any more.
+    With `until_all_end` as soon as no instance of the work is open any more, and not while one pauses between tries.
     """
     deadline = time.monotonic() + LONGEST_RECOVERY
     last, changed = None, time.monotonic()
@@ -256,6 +258,9 @@ async def _quiet(scene: Scene, until_all_end: bool = False) -> None:
                 scene.quiet_since = changed
             last = found
         scene.north.check()
-        if until_all_end and not await outcome.open_instances(scene.promoted, scene.names, scene.workload.instance_ids):
-            break
+        if until_all_end:
+            if not await outcome.open_instances(scene.promoted, scene.names, scene.workload.instance_ids):
+                break
+            if in_hand.timers_due(scene.promoted, NEXT_TRY):
+                changed = time.monotonic()
         await asyncio.sleep(LOOK_SECONDS)

@@ -42,3 +42,13 @@ async def test_what_is_due_or_in_hand_is_at_work_and_a_timer_before_its_time_is_
     assert taken.id in in_hand.at_work(hub.account) and len(in_hand.at_work(hub.account)) == 2
     hub.clock.advance(timedelta(seconds=61))
     assert len(in_hand.at_work(hub.account)) == 3
+
+
+async def test_only_timers_that_ring_soon_are_waited_for(hub: Hub) -> None:
+    for seconds in (5, 600):
+        fired = messages.event(messages.TIMER_FIRED, hub.clock.now(), TimerId=1, FireAt="2026-01-01T00:00:00Z")
+        await hub.hub.send(TaskMessage(fired, "A", "e", "A", "e"), timedelta(seconds=seconds))
+    await hub.put_event("A", hidden=timedelta(seconds=5))
+    assert in_hand.timers_due(hub.account, timedelta(seconds=10)) == 1
+    hub.clock.advance(timedelta(seconds=6))
+    assert in_hand.timers_due(hub.account, timedelta(seconds=10)) == 0
