@@ -153,6 +153,7 @@ def html(findings: Findings) -> str:
 {_classes(findings)}
 <h2>Recovery, step by step</h2>
 {_steps(findings)}
+{_outside(findings)}
 <h2>Every instance</h2>
 {_requests(findings)}
 <h2>Again</h2>
@@ -254,6 +255,14 @@ def _steps(findings: Findings) -> str:
     )
     return f"""<table>{rows}{last}</table><p class="small">Real time on this machine. On Azure the failover of the
 account alone takes up to an hour.</p>"""
+
+
+def _outside(findings: Findings) -> str:
+    happened = ", ".join(f"{count} {what}" for what, count in findings["outside"].items() if count)
+    if not happened:
+        return ""
+    return f"""<h2>The world outside</h2><p>{happened}: whatever ran again, the services did it once for each key. The
+drill fails if they did it twice, or never for an order that was completed.</p>"""
 
 
 def _requests(findings: Findings) -> str:

@@ -6,7 +6,7 @@ from collections import Counter
 from datetime import datetime, timezone
 from typing import Any
 
-from lab.drills import arrivals, checks
+from lab.drills import arrivals, checks, outside
 from lab.drills.drill import Drill
 from lab.drills.scene import Scene
 from lab.drills.timeline import seconds
@@ -34,6 +34,7 @@ def gather(drill: Drill, scene: Scene, problems: list[str]) -> Findings:
         "accepted": _accepted(scene),
         "workflows": dict(Counter(scene.workload.workflow_of(one["instance"]) for one in instances)),
         "verdicts": {name: sum(one["verdict"] == name for one in instances) for name in CLASSES},
+        "outside": {what: len(scene.world.get(what, [])) for what in outside.EFFECTS},
         "repeated_foretold": scene.repeated_without,
         "recovery": _recovery(scene),
         "without_us": _without_us(scene, instances),

@@ -20,6 +20,7 @@ from lab.drills.region import ROOT, free_port
 from lab.errors import LabError
 
 START_SECONDS = 30.0
+EFFECTS = ("charges", "shipments", "messages")  # of those no key may happen twice
 PEOPLE = {"ada@example.com": "grace@example.com", "grace@example.com": None}
 
 
@@ -89,7 +90,7 @@ class Outside:
 def twice(world: Mapping[str, Any]) -> list[str]:
     """Effects that happened more than once under one idempotency key, as `what key`."""
     found = []
-    for what in ("charges", "shipments", "messages"):
+    for what in EFFECTS:
         counted = Counter(str(one.get("key")) for one in world.get(what, []))
         found += [f"{what} {key}" for key, count in sorted(counted.items()) if count > 1]
     return found

@@ -35,7 +35,7 @@ def findings() -> dict[str, Any]:
         "finished": "2026-01-02T03:04:05+00:00", "seed": 7, "instances": 50, "lag_seconds": 5.0,
         "distribution": "long-tailed", "work_seconds": 42.0, "pace": 1.0, "accepted": {"starts": 50, "events": 20},
         "verdicts": dict.fromkeys(VERDICTS, 10), "workflows": {"external_event": 30, "order": 20},
-        "recovery": None, "with_us": None,
+        "recovery": None, "with_us": None, "outside": {"charges": 3, "shipments": 2, "messages": 0},
         "without_us": {"lost": 10, "stuck": 10, "wrong": 10, "repeated": 6, "events_lost": 20},
         "reasons": {"stuck": {"its <row> is missing": 10}, "lost": {"never arrived": 10}},
         "events": {"applied": 0, "lost": 20, "lost_and_raised_again": 10},
@@ -152,3 +152,9 @@ def test_without_both_nothing_is_compared(findings: dict[str, Any]) -> None:
     assert "with us" not in printed(findings) and "Without us" not in report.html(findings)
     assert "6 activities ran a second time" in printed(findings)
     assert "0 applied, 20 lost (10 raised again by their clients)" in printed(findings)
+
+
+def test_what_happened_outside_is_on_the_page_when_anything_did(findings: dict[str, Any]) -> None:
+    assert "3 charges, 2 shipments:" in report.html(findings)
+    findings["outside"] = dict.fromkeys(findings["outside"], 0)
+    assert "The world outside" not in report.html(findings)
