@@ -158,10 +158,10 @@ class Truth:
     must: set[str] = field(default_factory=set)  # effects
     may: set[str] = field(default_factory=set)
     asked: list[tuple[str, str]] = field(default_factory=list)  # (entity, key): done at least once
-    tripped: set[str] = field(default_factory=set)  # keys of operations that a retried child asks for again
+    forgotten: set[str] = field(default_factory=set)  # keys of operations of earlier generations: on record nowhere
     used: Counter[tuple[str, str, str]] = field(default_factory=Counter)  # (ending of the id, name, data)
 
-    def look(self, steps: list[Step], base: str, to: str, result: Any, retried: bool = False) -> None:
+    def look(self, steps: list[Step], base: str, to: str, result: Any) -> None:
         """Compares a list of results with the steps that gave them."""
         ends = [step for step in steps if step["do"] not in _WITHOUT_RESULT]
         if not isinstance(result, list) or len(result) != len(ends):
@@ -172,7 +172,9 @@ class Truth:
             if step["do"] in _WITHOUT_RESULT:
                 self._silent(step, f"{base}/{step['k']}")
             else:
-                getattr(self, f"_{step['do']}")(step, f"{base}/{step['k']}", to, next(values), retried)
+                getattr(self, f"_{step['do']}")(step, f"{base}/{step['k']}", to, next(values))
+            if step["do"] == "again":
+                self.forgotten.update(key for _, key in self.asked)
 
     def _silent(self, step: Step, key: str) -> None:
         if step["do"] == "trip":
@@ -182,62 +184,56 @@ class Truth:
         if not is_right:
             self.wrong.append(f"{key}: {got!r}")
 
-    def _act(self, step: Step, key: str, to: str, got: Any, retried: bool) -> None:
+    def _act(self, step: Step, key: str, to: str, got: Any) -> None:
         self.must.add(key)
         self._expect(_did(got) == key, key, got)
 
-    def _fan(self, step: Step, key: str, to: str, got: Any, retried: bool) -> None:
+    def _fan(self, step: Step, key: str, to: str, got: Any) -> None:
         keys = [f"{key}.{n}" for n in range(len(step["seconds"]))]
         self.must.update(keys)
         self._expect(isinstance(got, list) and [_did(one) for one in got] == keys, key, got)
 
-    def _timer(self, step: Step, key: str, to: str, got: Any, retried: bool) -> None:
+    def _timer(self, step: Step, key: str, to: str, got: Any) -> None:
         self._expect(got == "slept", key, got)
 
-    def _hurry(self, step: Step, key: str, to: str, got: Any, retried: bool) -> None:
+    def _hurry(self, step: Step, key: str, to: str, got: Any) -> None:
         self.must.add(key)
         self._expect(got == "late" or _did(got) == key, key, got)
 
-    def _retry(self, step: Step, key: str, to: str, got: Any, retried: bool) -> None:
+    def _retry(self, step: Step, key: str, to: str, got: Any) -> None:
         if step["failures"] >= step["attempts"]:
             self._expect(got == "gave up", key, got)
             return
         self.must.add(key)
         self._expect(_did(got) == key, key, got)
 
-    def _wait(self, step: Step, key: str, to: str, got: Any, retried: bool) -> None:
+    def _wait(self, step: Step, key: str, to: str, got: Any) -> None:
         self.used[to, step["name"], str(got)] += 1
 
-    def _gather(self, step: Step, key: str, to: str, got: Any, retried: bool) -> None:
+    def _gather(self, step: Step, key: str, to: str, got: Any) -> None:
         self._expect(isinstance(got, list) and len(got) == step["times"], key, got)
         self.used.update((to, step["name"], str(one)) for one in got)
 
-    def _race(self, step: Step, key: str, to: str, got: Any, retried: bool) -> None:
+    def _race(self, step: Step, key: str, to: str, got: Any) -> None:
         if got != "late":
             self.used[to, step["name"], str(got)] += 1
 
-    def _call(self, step: Step, key: str, to: str, got: Any, retried: bool) -> None:
-        self._operation(step, key, retried)
+    def _call(self, step: Step, key: str, to: str, got: Any) -> None:
+        self.asked.append((step["entity"], key))
         self._expect(got == {"added": key}, key, got)
 
-    def _signal(self, step: Step, key: str, to: str, got: Any, retried: bool) -> None:
-        self._operation(step, key, retried)
-
-    def _operation(self, step: Step, key: str, retried: bool) -> None:
+    def _signal(self, step: Step, key: str, to: str, got: Any) -> None:
         self.asked.append((step["entity"], key))
-        if retried:
-            self.tripped.add(key)
 
-    def _child(self, step: Step, key: str, to: str, got: Any, retried: bool) -> None:
-        again = retried or step["attempts"] > 1
-        self.look(step["steps"], key, f"{to}-c{step['label']}", got, again)
+    def _child(self, step: Step, key: str, to: str, got: Any) -> None:
+        self.look(step["steps"], key, f"{to}-c{step['label']}", got)
 
-    def _children(self, step: Step, key: str, to: str, got: Any, retried: bool) -> None:
+    def _children(self, step: Step, key: str, to: str, got: Any) -> None:
         if not isinstance(got, list) or len(got) != len(step["parts"]):
             self._expect(False, key, got)
             return
         for part, one in zip(step["parts"], got, strict=True):
-            self._child(part, f"{key}.{part['label']}", to, one, retried)
+            self._child(part, f"{key}.{part['label']}", to, one)
 
 
 _WITHOUT_RESULT = ("again", "trip", "throw")
