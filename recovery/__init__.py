@@ -16,12 +16,12 @@ What ships with the app is only what it runs; the rest is for the operator: `pyt
     arm_fake.py          a small Azure to practise on; practise.py brings disasters over it
 
     doctor.py            what is wrong with a promoted hub, instance by instance; examination.py one look, and repairs
-    snapshot.py          a hub as it lies in its account; observed.py and facts.py one instance
+    snapshot.py          a hub as it lies in its account, with readers.py; observed.py and facts.py one instance
     rules.py             the verdicts: a table; findings.py what is wrong beside them
     awaits.py            what an instance waits for; replay.py asks its code
     plans.py             what would repair it; repair_steps.py, proofs.py; repairs.py does it, with a record
     journal.py           every accepted request, outside the hub's region; fence.py which region works (both ship)
-    pages.py             what the HTML reports share
+    pages.py             what the HTML reports share; json_report.py long ones, shelf.py what grows with the hub
     records.py           where those two keep their records (ships)
-    reconcile.py         what the journal has and the hub has not
+    reconcile.py         what the journal has and the hub has not; matching.py decides
 """
