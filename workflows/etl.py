@@ -183,17 +183,26 @@ def clean_part(part: Part) -> Cleaned:
 def load_etl(load: Load) -> dict[str, Any]:
     """Puts the parts together, each customer once, and writes both results whole.
 
-    Raises BlobMissing before it writes anything when a part is gone: a copy of this message that comes after the
-    clearing up must not replace the result by less.
+    A part that is gone was cleared up after the loading: run again, as redelivery after a failover does, this finds
+    the result and replaces nothing. Raises BlobMissing when neither is there.
     """
     store = blobs.container()
-    whole = etl_rows.Whole()
-    for part in load["parts"]:
-        whole.add(store.get(part["good"]), store.get(part["bad"]))
-    store.put(f"etl/{load['instance']}/good.jsonl", b"".join(whole.good))
-    store.put(f"etl/{load['instance']}/bad.jsonl", b"".join(whole.bad))
+    good, bad = (f"etl/{load['instance']}/{kind}.jsonl" for kind in ("good", "bad"))
+    try:
+        whole = _put_together(store, [(part["good"], part["bad"]) for part in load["parts"]])
+        store.put(good, b"".join(whole.good))
+        store.put(bad, b"".join(whole.bad))
+    except blobs.BlobMissing:
+        whole = _put_together(store, [(good, bad)])
     links = {f"{kind}_rows": _link(load["instance"], f"{kind}.jsonl") for kind in ("good", "bad")}
     return {"status": "loaded", **whole.summary(), **links}
+
+
+def _put_together(store: blobs.Blobs, parts: list[tuple[str, str]]) -> etl_rows.Whole:
+    whole = etl_rows.Whole()
+    for good, bad in parts:
+        whole.add(store.get(good), store.get(bad))
+    return whole
 
 
 def _link(instance_id: str, file: str) -> str:

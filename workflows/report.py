@@ -153,10 +153,17 @@ def _row(title: str, number: int, row: int) -> str:
 
 @blueprint.activity_trigger(input_name="whole")
 def bind_report(whole: Whole) -> dict[str, Any]:
-    """Binds the parts into one blob; a short report travels in the answer too, a long one only by its link."""
+    """Binds the parts into one blob; a short report travels in the answer too, a long one only by its link.
+
+    Run again after the clearing up, as redelivery after a failover does, it finds the report bound. Raises BlobMissing
+    when neither is there.
+    """
     store = blobs.container()
-    content = f"{whole['title']}\n\n".encode() + b"".join(store.get(name) for name in whole["parts"])
-    store.put(_whole(whole["instance"]), content)
+    try:
+        content = f"{whole['title']}\n\n".encode() + b"".join(store.get(name) for name in whole["parts"])
+        store.put(_whole(whole["instance"]), content)
+    except blobs.BlobMissing:
+        content = store.get(_whole(whole["instance"]))
     result = {
         "status": "written",
         "bytes": len(content),

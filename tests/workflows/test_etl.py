@@ -104,11 +104,20 @@ def test_a_source_that_is_gone_fails_with_its_name(blob_directory: Path) -> None
 
 def test_a_copy_of_the_load_that_comes_late_does_not_replace_the_result(blob_directory: Path) -> None:
     world = World()
+    output = world.run("etl", upload(ROWS, rows_per_part=1), "E-1").output
+    late = next(data for name, data in world.log if name == "load_etl")
+    before = [blobs.container().get(f"etl/E-1/{kind}.jsonl") for kind in ("good", "bad")]
+    assert world.activity("load_etl", late) == output
+    assert [blobs.container().get(f"etl/E-1/{kind}.jsonl") for kind in ("good", "bad")] == before
+
+
+def test_a_load_whose_parts_and_result_are_gone_fails_with_the_part_s_name(blob_directory: Path) -> None:
+    world = World()
     world.run("etl", upload(ROWS), "E-1")
     late = next(data for name, data in world.log if name == "load_etl")
+    blobs.container().delete("etl/E-1/good.jsonl")
     with pytest.raises(blobs.BlobMissing):
         world.activity("load_etl", late)
-    assert len(lines("etl/E-1/good.jsonl")) == 1
 
 
 def test_no_row_travels_through_the_history(blob_directory: Path) -> None:

@@ -49,12 +49,20 @@ def test_a_cancelled_report_stops_after_the_part_in_hand_and_leaves_nothing(
 
 def test_a_copy_of_the_binding_that_comes_late_does_not_replace_the_report(blob_directory: Path) -> None:
     world = World()
-    world.run("report", report.check(SHORT), "R-1")
+    output = world.run("report", report.check(SHORT), "R-1").output
     late = next(data for name, data in world.log if name == "bind_report")
     before = blobs.container().get("reports/R-1/report.txt")
+    assert world.activity("bind_report", late) == output
+    assert blobs.container().get("reports/R-1/report.txt") == before
+
+
+def test_a_binding_whose_parts_and_report_are_gone_fails(blob_directory: Path) -> None:
+    world = World()
+    world.run("report", report.check(SHORT), "R-1")
+    late = next(data for name, data in world.log if name == "bind_report")
+    blobs.container().delete("reports/R-1/report.txt")
     with pytest.raises(blobs.BlobMissing):
         world.activity("bind_report", late)
-    assert blobs.container().get("reports/R-1/report.txt") == before
 
 
 def test_a_report_in_the_making_is_202_and_200_when_it_is_written(blob_directory: Path) -> None:
