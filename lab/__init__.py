@@ -11,7 +11,7 @@
                         take the hub's messages, have the worker run what is due, apply what came of it
     acceptance, outgoing
                         which messages count in a turn, and which messages a turn sends
-    handover, rows      a host's messages to itself; the Instances rows, some of them later
+    handover, settling  a host's messages to itself; what ends a turn, in the background (rows: some of them later)
     episodes, shim, determinism
                         one turn of an orchestrator, and the rules of what may follow what
     engine              puts these together; deliveries: messages in hand; partitions, leases, app_lease: who may work

@@ -90,7 +90,7 @@ class Engine:
         await self.hub.create()
         self._tasks = [
             self._begin(self.activities.read(self._polling), "work items"),
-            self._begin(self.orchestrations.rows.run(), "rows"),
+            self._begin(self.orchestrations.settling.rows.run(), "rows"),
         ]
         if self._alone:
             self._owned_changed(frozenset(range(self.durable.partition_count)))

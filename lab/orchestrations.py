@@ -13,15 +13,15 @@ import logging
 from collections import Counter, OrderedDict
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import timedelta
 
 from lab.acceptance import Acceptance
 from lab.deliveries import TROUBLE_SECONDS, Deliveries, Delivery
 from lab.entities import Entities
 from lab.episodes import Episodes, Kept, Turn
 from lab.outgoing import Outgoing
-from lab.rows import Rows
 from lab.runtime_state import Execution, row_columns
+from lab.settling import Settling
 from lab.worker import WorkerGone
 from taskhub import messages
 from taskhub.accounts import MAX_GET, Entity
@@ -47,7 +47,6 @@ class Session:
     inbox: list[Delivery] = field(default_factory=list)
     history: History | None = None
     kept: Kept | None = None
-    told: Entity | None = None  # the columns of its Instances row as they were written last
     working: bool = False
 
 
@@ -55,13 +54,6 @@ def _may_be_parted(batch: Sequence[Delivery], error: Exception) -> bool:
     """Whether a failed batch is worth another try, message by message: none of them needs a start beside it."""
     is_their_fault = not isinstance(error, WorkerGone)
     return is_their_fault and len(batch) > 1 and all(item.task.kind != messages.EXECUTION_STARTED for item in batch)
-
-
-def last_updated(columns: Entity) -> datetime:
-    """The time of a checkpoint, from the columns that it sets."""
-    moment = columns["LastUpdatedTime"]
-    assert isinstance(moment, datetime)
-    return moment
 
 
 class Orchestrations:
@@ -84,7 +76,6 @@ class Orchestrations:
         self.entities = entities
         self.acceptance = Acceptance(hub, deliveries)
         self.outgoing = Outgoing(hub, clock)
-        self.rows = Rows(hub)
         self.clock = clock
         self.visibility = visibility
         self.buffer = buffer
@@ -96,7 +87,7 @@ class Orchestrations:
         self._reading: set[str] = set()
         self._drained: set[str] = set()  # queues in which nothing is known to wait
         self._visible_puts: Counter[str] = Counter()
-        self._settling: dict[str, asyncio.Task[None]] = {}  # the last of each instance
+        self.settling = Settling(hub, deliveries, self._tasks, self._put_all_back, self._room.set)
 
     # taking messages
 
@@ -180,7 +171,7 @@ class Orchestrations:
     def busy_queues(self) -> set[str]:
         """The control queues of which instances are being worked on."""
         working = [session.instance_id for session in self._sessions.values() if session.working]
-        return {self.hub.names.control_queue(instance_id) for instance_id in (*working, *self._settling)}
+        return {self.hub.names.control_queue(instance_id) for instance_id in (*working, *self.settling.instances)}
 
     def forget(self, queues: set[str]) -> None:
         """Drops what is remembered of the instances of control queues that this host no longer owns."""
@@ -194,7 +185,7 @@ class Orchestrations:
         """Waits until no instance is being worked on."""
         while self._tasks:
             await asyncio.gather(*self._tasks, return_exceptions=True)
-        await self.rows.flush()
+        await self.settling.rows.flush()
 
     # serving one instance
 
@@ -303,7 +294,7 @@ class Orchestrations:
         turn, kept = await self.episodes.turn(execution, session.kept if known else None)
         columns, old_blobs = await self._commit(session, history, turn, known)
         session.kept = kept
-        self._settle(session, columns, accepted, old_blobs)
+        self.settling.settle(session.instance_id, columns, accepted, old_blobs, at_once=history.is_terminal)
 
     # applying
 
@@ -330,39 +321,6 @@ class Orchestrations:
         addresses = {name: self.hub.large.url(blob) for name, blob in blobs.items()}
         return row_columns(execution, turn.custom_status, addresses), old_blobs
 
-    def _settle(
-        self, session: Session, columns: Entity, items: Sequence[Delivery], old_blobs: Sequence[str] = ()
-    ) -> None:
-        """Writes the row and deletes what was dealt with, after the turn before and while the next one is played."""
-        instance_id, is_late = session.instance_id, self.rows.is_late(columns, session.told)
-        session.told = columns
-        before = self._settling.get(instance_id)
-
-        async def settle() -> None:
-            if before is not None:
-                await asyncio.wait([before])
-            try:
-                if is_late:
-                    self.rows.write_later(instance_id, last_updated(columns))
-                else:
-                    await self.rows.write(instance_id, columns)
-                for blob in old_blobs:
-                    await self.hub.account.blobs.delete(self.hub.large.container, blob)
-                await asyncio.gather(*(self.deliveries.done(item) for item in items))
-            except AccountError as error:
-                log.warning("%s: the account does not answer (%s); its row is written later.", instance_id, error)
-                session.told = None
-                await self._put_all_back([item.work or item for item in items], "the account does not answer")
-            finally:
-                self._room.set()
-                if self._settling.get(instance_id) is task:
-                    del self._settling[instance_id]
-
-        task = asyncio.create_task(settle())
-        self._settling[instance_id] = task
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
-
     # entities
 
     async def _entity_turn(self, session: Session, history: History, group: list[Delivery]) -> None:
@@ -373,14 +331,15 @@ class Orchestrations:
                 await self.hub.append_history(history, turn.execution.new, turn.execution.execution_id, 0)
             except (Conflict, PreconditionFailed, NotFound) as error:
                 raise StaleHistory(str(error)) from error
-            self._settle(session, row_columns(turn.execution, turn.status), group)
+            columns = row_columns(turn.execution, turn.status)
+            self.settling.settle(session.instance_id, columns, group, (), at_once=True)
         else:
             await asyncio.gather(*(self.deliveries.done(item) for item in group))
 
     # memory
 
     def _drop_memory(self, session: Session) -> None:
-        session.told = None
+        self.settling.forget(session.instance_id)
         if session.history is not None:
             self._cached_events -= len(session.history.events)
             session.history = None

@@ -35,8 +35,10 @@ class Rows:
             return False
         return all(columns.get(name) == told.get(name) for name in ("CustomStatus", "ExecutionId"))
 
-    def write_later(self, instance_id: str, moment: datetime) -> None:
+    def write_later(self, instance_id: str, columns: Entity) -> None:
         """Sets LastUpdatedTime when the time has come."""
+        moment = columns["LastUpdatedTime"]
+        assert isinstance(moment, datetime)
         self._late[instance_id] = moment
         self._some.set()
 
