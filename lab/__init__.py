@@ -17,7 +17,7 @@
     engine              puts these together; deliveries: messages in hand; partitions, leases, app_lease: who may work
     triggers/           the other triggers, one file each, and the bindings beside them
     testing             the test kit: an app's orchestrations in virtual time (virtual_time: the loop that skips)
-    geo_pair, lag       a geo-replicated account, and how far its secondary is behind
+    geo_pair, lag       a geo-replicated account, and how far its secondary is behind; in_hand: what a lost host held
     drills/             one failure each, on real hosts; report: what a drill found
     simulate, simulation/
                         a thousand failovers with their recovery, in memory

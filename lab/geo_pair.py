@@ -19,6 +19,7 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Literal, get_args
 
+from lab import in_hand
 from lab.lag import Lag
 from taskhub.accounts import replication
 from taskhub.accounts.embedded import EmbeddedAccount, open_embedded
@@ -111,15 +112,12 @@ class GeoPair:
             self._replicate_to(old)
 
     def let_visibility_end(self) -> None:
-        """Makes messages visible that some host had taken, as time does.
+        """Makes messages visible that some host had in hand, as time does.
 
         A failover of minutes to an hour outlasts every visibility timeout of a lost host; who does not wait that long
         calls this. Messages that nobody has taken yet, timers above all, keep their time.
         """
-        engine = self.primary.engine
-        statement = "UPDATE messages SET visible = inserted WHERE dequeued > 0"
-        engine.run_now(lambda: engine.db.execute(statement))
-        engine.arrivals.wake_all()
+        in_hand.let_it_end(self.primary)
 
     def lost_writes(self) -> list[OnItsWay]:
         """What the lost primary had acknowledged and the new one does not have, in the order it was written."""

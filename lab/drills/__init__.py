@@ -15,7 +15,6 @@ foretold            the same from the doctor's rules, where the writes alone do 
 repeats             which activities ran a second time
 outcome             what did become of each instance, from the promoted hub
 region, client      a host as a real process; its clients
-in_hand             messages that the lost host had put for itself
 outside             the services and blobs beyond both regions
 split_brain         another drill: two regions at work on one account
 """

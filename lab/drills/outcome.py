@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, NamedTuple
 
-from lab.drills import in_hand
+from lab import in_hand
 from lab.drills.client import Answer
 from lab.drills.ground_truth import EventFate, Fate
 from lab.drills.mix import FIRST

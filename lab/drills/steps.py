@@ -7,7 +7,8 @@ import time
 from collections.abc import Callable
 from datetime import timedelta
 
-from lab.drills import in_hand, outcome
+from lab import in_hand
+from lab.drills import outcome
 from lab.drills.client import Answer
 from lab.drills.mix import Errand
 from lab.drills.region import Region
@@ -92,7 +93,6 @@ async def fail_the_account_over(scene: Scene) -> None:
         scene.last_sync_times[service] = seconds(scene.pair.last_sync_time(service, now))
     scene.pair.fail_over(scene.planned, now)
     scene.pair.let_visibility_end()
-    in_hand.let_it_end(scene.promoted)
     scene.lost, scene.left_behind = scene.pair.lost_writes(), old
 
 

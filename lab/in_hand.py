@@ -1,7 +1,7 @@
-"""Messages that the lost host had in hand without having taken them: it put them hidden, for itself.
+"""Messages that a host had in hand when it was lost: those it had taken, and those it had put hidden, for itself.
 
 A host may hand a message to itself (`lab.handover`). In the queue it is then as hidden as one that was taken, although
-nobody has ever dequeued it. A failover outlasts that time as it outlasts every visibility timeout.
+nobody has ever dequeued it; only what it says tells it from a timer whose time has not come.
 """
 
 from __future__ import annotations
@@ -20,8 +20,9 @@ MICROSECOND = timedelta(microseconds=1)
 def let_it_end(account: EmbeddedAccount) -> int:
     """Makes such messages visible, as time does; timers and delayed starts keep theirs. Returns how many there were."""
     engine = account.engine
-    query = "SELECT seq, text FROM messages WHERE dequeued = 0 AND visible > inserted"
-    hidden = [seq for seq, text in engine.db.execute(query).fetchall() if not _is_early(text)]
+    query = "SELECT seq, text, dequeued FROM messages WHERE visible > inserted"
+    found = engine.db.execute(query).fetchall()
+    hidden = [seq for seq, text, dequeued in found if dequeued or not _is_early(text)]
 
     def show() -> None:
         for seq in hidden:

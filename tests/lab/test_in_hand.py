@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import timedelta
 
-from lab.drills import in_hand
+from lab import in_hand
 from taskhub import messages
 from taskhub.messages import TaskMessage
 from tests.lab.drills.hub import Hub

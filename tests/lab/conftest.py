@@ -1,4 +1,4 @@
-"""What the drill tests share: a hub whose writes are logged."""
+"""What the tests of drills and of what they rest on share: a hub whose writes are logged."""
 
 from __future__ import annotations
 
