@@ -28,12 +28,24 @@ class Seen:
     ended: bool
 
     @property
+    def is_child(self) -> bool:
+        return "-c" in self.instance_id or ":" in self.instance_id
+
+    @property
     def agrees(self) -> bool:
-        """Whether the host did what the verdict says, nobody doing anything from outside."""
-        if self.rule == "entity" and self.kind == "waiting":  # whoever goes on may call it
+        """Whether the host did what the verdict says, nobody doing anything from outside.
+
+        A verdict is about one instance as it lies there; what others do to it afterwards is no disagreement: who goes
+        on may call an entity, a parent that is behind begins a lost child anew, a child that goes on may then wait.
+        """
+        if self.rule == "entity" and self.kind == "waiting":
             return True
+        if self.rule == "history-lost" and self.is_child:
+            return True
+        if self.rule == "waits-for-stuck-child":  # of several children one may answer meanwhile
+            return not self.ended
         if self.kind in ("goes-on", "repeats"):
-            return self.moved
+            return self.moved or "goes on by itself" in self.because
         if self.kind == "lost" and self.rule == "partly-lost":
             return self.moved
         if self.kind == "waiting":  # for a timer it goes on, for somebody outside it does not

@@ -24,4 +24,10 @@ def test_every_verdict_on_a_fresh_cut_agrees_with_what_the_host_does_then(seen):
 
 
 def test_the_fresh_cuts_hold_instances_that_move_wait_and_are_stuck(seen):
-    assert {one.kind for one in seen} >= {"completed", "waiting", "stuck", "lost"}
+    assert {one.kind for one in seen} >= {"completed", "waiting", "stuck", "lost", "goes-on"}
+
+
+def test_the_fresh_cuts_hold_entities_children_and_random_programs(seen):
+    assert any(one.instance_id.startswith("@") for one in seen)
+    assert any(one.is_child and one.kind == "stuck" for one in seen)
+    assert any(one.instance_id.startswith("program-") and one.kind == "stuck" for one in seen)
