@@ -172,7 +172,7 @@ h1{font-size:1.6em;margin-bottom:0}h2{font-size:1.15em;margin-top:2em}
 .ok{background:#2a7f62}.not-ok{background:#c0392b}.question{color:#555;margin-top:.2em}
 table{border-collapse:collapse;width:100%}td,th{text-align:left;padding:.25em .8em .25em 0;vertical-align:top}
 th{border-bottom:1px solid #bbb;font-weight:600}td{border-bottom:1px solid #eee}
-td.n{text-align:right;white-space:nowrap}
+td.n,th.n{text-align:right;white-space:nowrap}
 .figures{display:flex;gap:2.5em;flex-wrap:wrap}
 .figures b{display:block;font-size:1.7em}.small{color:#777;font-size:.85em}
 pre{background:#f4f4f2;padding:.7em;overflow:auto}.legend span{margin-right:1.4em;white-space:nowrap}
@@ -222,7 +222,7 @@ def _side_by_side(findings: Findings) -> str:
         for name, text in ROWS.items()
     )
     tools = " and ".join(name for name in ("doctor", "journal") if recovery[name])
-    head = f"<tr><th>The same losses</th><th>without us</th><th>with {tools}</th></tr>"
+    head = f"<tr><th>The same losses</th><th class="n">without us</th><th class="n">with {tools}</th></tr>"
     return f"""<h2>Without us, and with us</h2><table>{head}{rows}</table><p>{escape(_done(recovery).capitalize())}.
 Without us: what the surviving writes and the doctor's rules foretell of the promoted hub before anything is repaired.
 Activities that run again are what bringing back costs: all of an instance that starts again do. Events that clients
@@ -242,7 +242,7 @@ def _classes(findings: Findings) -> str:
     for name, count in findings["verdicts"].items():
         why = "<br>".join(f"{escape(reason)}: {n}" for reason, n in findings["reasons"].get(name, {}).items())
         rows += f'<tr><td>{name}</td><td class="n">{count}</td><td>{MEANINGS[name]}</td><td>{why}</td></tr>'
-    return f"<table><tr><th>Verdict</th><th>Instances</th><th>Meaning</th><th>Why</th></tr>{rows}</table>"
+    return f"<table><tr><th>Verdict</th><th class="n">Instances</th><th>Meaning</th><th>Why</th></tr>{rows}</table>"
 
 
 def _steps(findings: Findings) -> str:
