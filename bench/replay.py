@@ -77,12 +77,13 @@ def registered(name: str = "hello_cities") -> Callable[..., Any]:
 
 def work(seconds: float) -> float:
     """CPU-bound activities per second, over that many seconds."""
-    module, count, begin = app_module(), 0, time.perf_counter()
-    activity = registered("work")
-    while time.perf_counter() - begin < seconds:
-        activity(module.ROUNDS)
+    rounds, activity = app_module().ROUNDS, registered("work")
+    count, begin, taken = 0, time.perf_counter(), 0.0
+    while taken < seconds:
+        activity(rounds)
         count += 1
-    return count / (time.perf_counter() - begin)
+        taken = time.perf_counter() - begin
+    return count / taken
 
 
 def run(seconds: float) -> float:
