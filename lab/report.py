@@ -222,7 +222,7 @@ def _side_by_side(findings: Findings) -> str:
         for name, text in ROWS.items()
     )
     tools = " and ".join(name for name in ("doctor", "journal") if recovery[name])
-    head = f"<tr><th>The same losses</th><th class="n">without us</th><th class="n">with {tools}</th></tr>"
+    head = f'<tr><th>The same losses</th><th class="n">without us</th><th class="n">with {tools}</th></tr>'
     return f"""<h2>Without us, and with us</h2><table>{head}{rows}</table><p>{escape(_done(recovery).capitalize())}.
 Without us: what the surviving writes and the doctor's rules foretell of the promoted hub before anything is repaired.
 Activities that run again are what bringing back costs: all of an instance that starts again do. Events that clients
@@ -242,7 +242,8 @@ def _classes(findings: Findings) -> str:
     for name, count in findings["verdicts"].items():
         why = "<br>".join(f"{escape(reason)}: {n}" for reason, n in findings["reasons"].get(name, {}).items())
         rows += f'<tr><td>{name}</td><td class="n">{count}</td><td>{MEANINGS[name]}</td><td>{why}</td></tr>'
-    return f"<table><tr><th>Verdict</th><th class="n">Instances</th><th>Meaning</th><th>Why</th></tr>{rows}</table>"
+    head = '<tr><th>Verdict</th><th class="n">Instances</th><th>Meaning</th><th>Why</th></tr>'
+    return f"<table>{head}{rows}</table>"
 
 
 def _steps(findings: Findings) -> str:
