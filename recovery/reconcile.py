@@ -217,7 +217,9 @@ class Reconciler:
         newest = max(entry.moment for entry in entries)
         if not isinstance(completed, datetime):
             return False
-        return max(completed, newest) < self.hub.clock.now() - CLOSE_AFTER
+        # Without a start on record it is a child: a parent that is further behind may yet begin it anew.
+        is_top = any(entry.kind == "start" for entry in entries)
+        return max(completed, newest) < self.hub.clock.now() - (CLOSE_AFTER if is_top else KEEP_CLOSED)
 
     async def _do(self, outcome: Outcome) -> None:
         entry = outcome.entry

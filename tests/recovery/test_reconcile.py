@@ -190,6 +190,15 @@ async def test_entries_of_an_instance_are_closed_when_its_end_is_final(journal):
         assert (await Reconciler(hub, journal).run(apply=True)).counts == {}
 
 
+async def test_events_of_a_child_stay_on_record_for_its_parent_may_begin_it_anew(journal):
+    await journal.accept_event("failrew", "go", 1)
+    async with hub_with("failrew") as hub:
+        hub.clock.advance(timedelta(days=2))
+        assert (await Reconciler(hub, journal).run(apply=True)).closed == 0
+        hub.clock.advance(timedelta(days=30))
+        assert (await Reconciler(hub, journal).run(apply=True)).closed == 1
+
+
 async def test_a_signal_that_is_not_queued_is_reported_never_sent_twice(journal):
     await journal.accept_signal("@counter@a", "add", 5)
     async with hub_with() as hub:
