@@ -260,6 +260,8 @@ class _Planner:
         self._start_again(str((self.f.row or {}).get("ExecutionId")))
 
     def _restart_without_message(self) -> None:
+        if self._is_somebodys_child():
+            return
         self._start_again(str((self.f.row or {}).get("ExecutionId")))
 
     def _history_lost(self) -> None:

@@ -186,6 +186,13 @@ def test_a_childs_end_answers_only_the_attempt_that_it_ran_for():
         assert [x.lost for x in verdict.missing] == [lost]
 
 
+def test_a_child_that_its_parent_starts_again_is_not_started_a_second_time():
+    verdict = rules.judge(one("g5"))
+    assert verdict.rule == "restart-without-message"
+    assert [step for step in make_plan(verdict).steps if hasattr(step, "task")]
+    assert not [step for step in make_plan(verdict, has_parent=True).steps if hasattr(step, "task")]
+
+
 def test_a_status_that_the_code_has_set_and_the_row_does_not_show_is_written():
     facts = replace(one("losttimer2"), replayed=Replayed(None, custom_status={"at": 2}))
     verdict = rules.judge(facts)
