@@ -14,7 +14,7 @@ from lab.function_index import FunctionIndex
 from lab.http_calls import HttpCallFailed
 from lab.newtonsoft import without_metadata
 from lab.shim import HTTP_ACTIVITY
-from lab.worker import FunctionInfo, InvocationFailed, Worker, WorkerGone
+from lab.worker import FunctionInfo, FunctionTimedOut, InvocationFailed, Worker, WorkerGone
 from taskhub import messages
 from taskhub.accounts import MAX_GET
 from taskhub.clock import Clock
@@ -23,7 +23,9 @@ from taskhub.hub import TaskHub
 from taskhub.messages import Event, TaskMessage
 
 log = logging.getLogger("lab.activities")
-_HTTP_EXCEPTION = "System.Net.Http.HttpRequestException"
+_EXCEPTION = "System.Exception, System.Private.CoreLib"
+_HTTP_EXCEPTION = "System.Net.Http.HttpRequestException, System.Private.CoreLib"
+_TIMEOUT_EXCEPTION = "Microsoft.Azure.WebJobs.Host.FunctionTimeoutException, Microsoft.Azure.WebJobs.Host"
 _CUT = "\n\n$OutOfProcData$:"
 
 
@@ -168,6 +170,8 @@ class Activities:
         name, number = task.event["Name"], task.event["EventId"]
         try:
             result = await self._invoke(name, _argument(task.event.get("Input")), task.instance_id)
+        except FunctionTimedOut as error:
+            return self._failed(number, name, error.text, "", _TIMEOUT_EXCEPTION)
         except InvocationFailed as error:
             friendly = error.text.split(_CUT, 1)[0]
             return self._failed(number, name, f" {friendly}", error.stack)
@@ -184,7 +188,7 @@ class Activities:
         text = argument if isinstance(argument, str) or argument is None else json.dumps(argument)
         return _without_metadata(await self.worker.activity(function.name, text, instance_id, self.binding(function)))
 
-    def _failed(self, number: int, name: str, message: str, stack: str, class_name: str = "System.Exception") -> Event:
+    def _failed(self, number: int, name: str, message: str, stack: str, class_name: str = _EXCEPTION) -> Event:
         return messages.event(
             messages.TASK_FAILED, self.clock.now(),
             TaskScheduledId=number,
@@ -194,11 +198,11 @@ class Activities:
         )  # fmt: skip
 
 
-def details(message: str, stack: str, class_name: str = "System.Exception") -> str:
-    """A failure as the JSON of the .NET exception that the extension would store."""
+def details(message: str, stack: str, class_name: str = _EXCEPTION) -> str:
+    """A failure as the JSON of the .NET exception that the extension would store; `class_name` with its assembly."""
     return json.dumps(
         {
-            "$type": f"{class_name}, System.Private.CoreLib", "ClassName": class_name, "Message": message,
+            "$type": class_name, "ClassName": class_name.partition(",")[0], "Message": message,
             "Data": None, "InnerException": None, "HelpURL": None, "StackTraceString": stack or None,
             "RemoteStackTraceString": None, "RemoteStackIndex": 0, "ExceptionMethod": None,
             "HResult": -2146233088, "Source": None, "WatsonBuckets": None,

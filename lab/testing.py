@@ -94,9 +94,9 @@ class ReplacedActivities:
         try:
             value = replacement(given) if callable(replacement) else replacement
         except Exception as error:
-            raise InvocationFailed(f"{type(error).__name__}: {error}") from error
+            raise _as_of_the_worker(error) from error
         if isinstance(value, Exception):
-            raise InvocationFailed(f"{type(value).__name__}: {value}")
+            raise _as_of_the_worker(value)
         return json.dumps(value)
 
     async def entity(self, function: str, batch: str) -> str:
@@ -113,6 +113,11 @@ class ReplacedActivities:
 
     async def close(self) -> None:
         await self._worker.close()
+
+
+def _as_of_the_worker(error: Exception) -> InvocationFailed:
+    """As the worker reports an exception; what is the worker's own already stays what it is."""
+    return error if isinstance(error, InvocationFailed) else InvocationFailed(f"{type(error).__name__}: {error}")
 
 
 async def _no_http(_: str) -> str:
