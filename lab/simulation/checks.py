@@ -91,7 +91,7 @@ async def problems(world: World, hub: TaskHub, effects: Mapping[str, int]) -> li
         found += await _ended_right(client, instance_id, request, truth, world.reported)
         found += [f"{key}: the effect is missing" for key in sorted(truth.must - effects.keys())]
         found += _events_used_once(world, request, truth)
-    known = set().union(*(truth.must | truth.may for truth in truths.values()))
+    known = set[str]().union(*(truth.must for truth in truths.values()))
     found += [
         f"{key}: an effect that nothing asked for" for key in effects
         if key not in known and _instance_of(key) in truths and truths[_instance_of(key)].must

@@ -152,11 +152,10 @@ def _names(steps: list[Step]) -> Iterator[str]:
 
 @dataclass
 class Truth:
-    """What must, and what may, have come of a program, found while its result is compared with its steps."""
+    """What must have come of a program, found while its result is compared with its steps."""
 
     wrong: list[str] = field(default_factory=list)
     must: set[str] = field(default_factory=set)  # effects
-    may: set[str] = field(default_factory=set)
     asked: list[tuple[str, str]] = field(default_factory=list)  # (entity, key): done at least once
     forgotten: set[str] = field(default_factory=set)  # keys of operations of earlier generations: on record nowhere
     used: Counter[tuple[str, str, str]] = field(default_factory=Counter)  # (ending of the id, name, data)
