@@ -104,7 +104,13 @@ async def _ended_right(
     client: TaskHubClient, instance_id: str, request: Request, truth: Truth, reported: Reported
 ) -> list[str]:
     status = await client.status(instance_id)
-    is_named = reported.is_confused(instance_id) or any(name.startswith(instance_id) for name in reported.instances)
+    is_eternal = any(step["do"] == "again" for step in _steps(request))
+    is_early = is_eternal and any(one == instance_id for one, _ in reported.raised)  # dropped by a generation before
+    is_named = (
+        is_early
+        or reported.is_confused(instance_id)
+        or any(name.startswith(instance_id) for name in reported.instances)
+    )
     if is_named and not (status and status.is_terminal):
         return []
     if status is None:
@@ -115,6 +121,10 @@ async def _ended_right(
     if not fails:
         compare(request, json.loads(status.output or "null"), truth)
     return truth.wrong
+
+
+def _steps(request: Request) -> list[dict[str, Any]]:
+    return list(request.input["steps"]) if request.workflow == "program" else []
 
 
 def compare(request: Request, result: Any, truth: Truth) -> None:
