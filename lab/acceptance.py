@@ -47,6 +47,7 @@ class Acceptance:
         for item in group:
             if item.task.kind == messages.EXECUTION_STARTED:
                 if past:
+                    await self._begin_row(history)
                     await self.drop([item], "Duplicate start event")
                 elif await self._start_counts(item):
                     accepted.insert(0, item)
@@ -75,6 +76,18 @@ class Acceptance:
         columns = row_columns(execution, None, {"Result": self.hub.large.url(results[-1])} if results else None)
         del columns["CustomStatus"]
         await self.hub.merge_row(history.instance_id, columns)
+
+    async def _begin_row(self, history: History) -> None:
+        """Tells the start of an instance whose first checkpoint was cut between its history and its Instances row."""
+        row = await self.hub.read_row(history.instance_id)
+        if row is None or row.entity.get("RuntimeStatus") != "Pending":
+            return
+        if row.entity.get("ExecutionId") == history.execution_id:
+            execution = Execution(history.instance_id, str(history.execution_id), [], history.events)
+            columns = row_columns(execution, None)
+            columns.pop("Input", None)  # the row has it, or its address
+            columns.pop("Output", None)
+            await self.hub.merge_row(history.instance_id, columns)
 
     async def _start_counts(self, item: Delivery) -> bool:
         """Whether a top-level start is the one the Instances row speaks of (a child's start needs no row)."""

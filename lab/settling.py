@@ -1,7 +1,7 @@
 """Ends turns whose history is written: the Instances row, then the deletion of the messages that were dealt with.
 
-That happens in the background, turn after turn of an instance. A turn waits a moment for the next one, so that of an
-instance which goes on at once the row is written once; the last one waits for nothing.
+That happens in the background, turn after turn of an instance; turns that end while one is being written are written
+together.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from taskhub.errors import AccountError
 from taskhub.hub import TaskHub
 
 log = logging.getLogger("lab.orchestrations")
-MOMENT_SECONDS = 0.02
+MOMENT_SECONDS = 0.0  # a longer one would leave more rows behind when the host is killed
 
 
 @dataclass
@@ -86,7 +86,7 @@ class Settling:
         timer = asyncio.get_running_loop().call_later(MOMENT_SECONDS, one.hurry.set)
         try:
             await one.hurry.wait()
-            if before is not None:
+            if before is not None:  # and turns that end meanwhile join this one
                 await asyncio.wait([before])
             del self._waiting[one.instance_id]
             await self._write(one)

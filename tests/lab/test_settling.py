@@ -41,12 +41,17 @@ def watch(bench: Bench) -> Rows:
     return rows
 
 
-def test_the_row_of_an_instance_that_goes_on_at_once_is_written_once(play: Play) -> None:
+def test_a_start_that_comes_back_tells_a_row_that_was_left_pending(play: Play) -> None:
     async def scenario(bench: Bench) -> None:
         rows = watch(bench)
-        await bench.start("sequence", "one", 5)
-        assert await bench.ended("one") == "Completed"
-        assert rows.states == ["Pending", "Completed"]
+        await bench.start("wait", "one")
+        rows.failures = 1
+        await asyncio.sleep(1)
+        assert await bench.state("one") == "Pending"
+        await asyncio.sleep(5)
+        assert (await bench.state("one"), await bench.left()) == ("Running", 0)
+        status = await bench.client.status("one")
+        assert status is not None and status.input is not None
 
     play(scenario)
 
