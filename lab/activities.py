@@ -43,9 +43,7 @@ class Activities:
         max_concurrent: int,
         http_call: Callable[[str], Awaitable[str]],
         binding: Callable[[FunctionInfo], str | None],
-        hand_in: Callable[[TaskMessage, Delivery], bool] = lambda result, work: False,
     ) -> None:
-        """`hand_in` is offered each result with its work item; False: it has to go through the instance's queue."""
         self.hub = hub
         self.deliveries = deliveries
         self.worker = worker
@@ -54,7 +52,8 @@ class Activities:
         self.visibility = visibility
         self.http_call = http_call
         self.binding = binding
-        self.hand_in = hand_in
+        # Is offered each result with its work item; False: it has to go through the instance's queue.
+        self.hand_in: Callable[[TaskMessage, Delivery], bool] = lambda result, work: False
         self.max_concurrent = max_concurrent
         self._reserved = 0
         self._drained = False  # whether nothing is known to wait in the queue

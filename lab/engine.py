@@ -71,9 +71,10 @@ class Engine:
         )  # fmt: skip
         self.activities = Activities(
             self.hub, self.deliveries, worker, functions, clock, durable.work_item_queue_visibility,
-            durable.max_concurrent_activities, http_call, binding, self.orchestrations.hand_in,
+            durable.max_concurrent_activities, http_call, binding,
         )  # fmt: skip
-        self.hub.receiver = Handover(self.deliveries, [self.orchestrations, self.activities], lambda: self._stopping)
+        if not account.is_replicated:  # a copy gets every write that the extension makes
+            self._take_short_ways()
         self.partitions = Partitions(
             self.hub, clock, identity.worker_id, identity.app_name, lease_options(durable, lease_seconds),
             self._owned_changed,
@@ -84,6 +85,11 @@ class Engine:
         self.failed = asyncio.Event()  # set when a loop of the engine died: stop the host then
         self._alone = alone
         self._polling = 1e9 if alone else durable.max_queue_polling_interval.total_seconds()
+
+    def _take_short_ways(self) -> None:
+        """What this host puts for itself it need not get."""
+        self.activities.hand_in = self.orchestrations.hand_in
+        self.hub.receiver = Handover(self.deliveries, [self.orchestrations, self.activities], lambda: self._stopping)
 
     async def start(self) -> None:
         """Creates what is missing of the hub and begins to work. AccountError: the account refuses."""

@@ -252,6 +252,7 @@ class Orchestrations:
                 await self._orchestration_turn(session, history, group)
             del batch[:]
             batch.extend(remaining)
+            await self.settling.caught_up(session.instance_id)
 
     async def _history(self, session: Session, batch: Sequence[Delivery]) -> History:
         if session.history is None and any(item.is_new for item in batch):

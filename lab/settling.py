@@ -1,7 +1,8 @@
 """Ends turns whose history is written: the Instances row, then the deletion of the messages that were dealt with.
 
 That happens in the background, turn after turn of an instance; turns that end while one is being written are written
-together.
+together. Where a copy follows the account, every turn's row is written by itself and before the next turn, as the
+extension does it: a failover then cuts what it would cut there.
 """
 
 from __future__ import annotations
@@ -47,6 +48,7 @@ class Settling:
         """`tasks` gets every task; `settled` is told of the end of each."""
         self.rows = Rows(hub)
         self._hub, self._deliveries, self._tasks = hub, deliveries, tasks
+        self._one_by_one = hub.account.is_replicated
         self._put_back, self._settled = put_back, settled
         self._waiting: dict[str, Settlement] = {}
         self._last: dict[str, asyncio.Task[None]] = {}
@@ -66,13 +68,18 @@ class Settling:
     ) -> None:
         """Has the row written, then blobs and messages deleted; `at_once`: somebody may wait for the row."""
         one = self._waiting.get(instance_id) or self._begin(instance_id)
-        one.is_late = one.is_late and self.rows.is_late(columns, self._told.get(instance_id))
+        one.is_late = one.is_late and not self._one_by_one and self.rows.is_late(columns, self._told.get(instance_id))
         one.columns |= columns
         one.items += items
         one.blobs += blobs
         self._told[instance_id] = columns
         if at_once:
             one.hurry.set()
+
+    async def caught_up(self, instance_id: str) -> None:
+        """Returns when the next turn of the instance may begin."""
+        if self._one_by_one and (last := self._last.get(instance_id)):
+            await asyncio.wait([last])
 
     def _begin(self, instance_id: str) -> Settlement:
         one = self._waiting[instance_id] = Settlement(instance_id)

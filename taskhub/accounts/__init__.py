@@ -304,6 +304,11 @@ class Account:
     blobs: Blobs
     description: str = ""  # for messages to people: a path or an endpoint, never a key
 
+    @property
+    def is_replicated(self) -> bool:
+        """Whether a copy in this lab follows the account write by write; what real ones do is their own affair."""
+        return False
+
     async def close(self) -> None:
         """Lets go of files and connections; the account cannot be used afterwards."""
         raise NotImplementedError

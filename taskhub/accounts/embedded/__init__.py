@@ -31,6 +31,10 @@ class EmbeddedAccount(Account):
     engine: Engine = field(kw_only=True)
     path: str = field(kw_only=True)
 
+    @property
+    def is_replicated(self) -> bool:
+        return self.engine.replicated
+
     async def close(self) -> None:
         self.engine.close()
 
