@@ -21,6 +21,7 @@ from lab.virtual_time import VirtualClock, run
 from lab.worker.local import LocalWorker
 from taskhub import messages
 from taskhub.accounts import Account, Write, open_account
+from taskhub.accounts.embedded import open_embedded
 from taskhub.client import TaskHubClient
 from taskhub.errors import AccountUnreachable
 from taskhub.history import History
@@ -91,9 +92,9 @@ def worker() -> Iterator[LocalWorker]:
 def play(worker: LocalWorker) -> Play:
     """Plays a scenario with an engine at work, in virtual time."""
 
-    def begin(scenario: Callable[[Bench], Awaitable[None]], **durable: Any) -> None:
+    def begin(scenario: Callable[[Bench], Awaitable[None]], replicated: bool = False, **durable: Any) -> None:
         async def main(clock: VirtualClock) -> None:
-            account = await open_account(":memory:", clock)
+            account: Account = open_embedded(":memory:", clock, replicated=replicated)
             queues = Counting(account.queues)
             account.queues = queues  # type: ignore[assignment]
             engine = Engine(
@@ -128,6 +129,24 @@ def test_what_a_host_puts_itself_is_worked_on_without_being_got(play: Play) -> N
         assert (bench.queues.taken, await bench.left(), bench.engine.deliveries.count) == (0, 0, 0)
 
     play(scenario)
+
+
+def test_where_a_copy_follows_everything_goes_through_the_queues_and_every_turn_has_its_row(play: Play) -> None:
+    async def scenario(bench: Bench) -> None:
+        rows = []
+        merge = bench.hub.merge_row
+
+        async def noted(instance_id: str, columns: Any) -> None:
+            rows.append(columns["LastUpdatedTime"])
+            await merge(instance_id, columns)
+
+        bench.hub.merge_row = noted  # type: ignore[method-assign]
+        await bench.start("sequence", "one", 5)
+        assert await bench.ended("one") == "Completed"
+        assert bench.queues.taken == 1 + 5 + 5  # its start, the work items, the results
+        assert len(rows) == 1 + 5
+
+    play(scenario, replicated=True)
 
 
 def test_what_is_handed_over_says_the_same_as_its_message(play: Play) -> None:

@@ -33,7 +33,8 @@ class EmbeddedAccount(Account):
 
     @property
     def is_replicated(self) -> bool:
-        return self.engine.replicated
+        (replicated,) = self.engine.db.execute("SELECT replicated FROM account").fetchone()
+        return bool(replicated)
 
     async def close(self) -> None:
         self.engine.close()
