@@ -39,6 +39,7 @@ from taskhub.accounts.embedded import EmbeddedAccount, open_embedded
 from taskhub.accounts.replication import READ_ONLY
 from taskhub.client import TaskHubClient
 from taskhub.hub import TaskHub
+from taskhub.messages import EXECUTION_STARTED
 
 APP = Path(__file__).parents[1] / "simulation_app"
 DURABLE = DurableSettings(
@@ -262,16 +263,18 @@ class Simulation:
             if line.rule == "child-not-here":
                 unknown = line.because.split("its parent ")[1].split(" has ")[0]
             if unknown:
-                self.seen.reported.bases.add(await self._base_of(TaskHubClient(hub), unknown))
+                self.seen.reported.bases.add(await self._base_of(hub, unknown))
         self._read_repairs(await doctor.repair(found))
         await self.results.note(hub)
 
     @staticmethod
-    async def _base_of(client: TaskHubClient, instance_id: str) -> str:
-        """The beginning of the keys of what an instance does."""
-        status = await client.status(instance_id)
-        given = json.loads(json.loads(status.input or '"{}"')) if status is not None else {}
-        return str(given.get("base", instance_id))
+    async def _base_of(hub: TaskHub, instance_id: str) -> str:
+        """The beginning of the keys of what an instance does: its input says, in its row or in its history."""
+        row, history = await hub.read_row(instance_id), await hub.read_history(instance_id)
+        starts = [event for event in history.events if event["EventType"] == EXECUTION_STARTED]
+        places = [row.entity if row else {}, *starts]
+        found = next((str(place["Input"]) for place in places if place.get("Input")), '"{}"')
+        return str(json.loads(json.loads(found)).get("base", instance_id))
 
     def _read_repairs(self, repaired: Repaired) -> None:
         for plan in repaired.plans:
