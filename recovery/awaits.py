@@ -12,9 +12,10 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal
 
-from recovery.facts import Facts
+from recovery.facts import Facts, attempt_of
 from recovery.observed import EPOCH, Message, request_of, sent_at
 from taskhub import messages as m
+from taskhub.messages import Event
 
 ANY_EVENT = "*"
 Kind = Literal["activity", "timer", "child", "call", "event", "command"]
@@ -200,13 +201,16 @@ def _look_child(facts: Facts, leaf: Leaf) -> Delivery:
     hidden = facts.unseen.get("control", 0)
     if child is None or not (child.has_history or child.starts or child.row):
         return _gone(leaf, f"{child_id} never began, and its start is not queued", "start", hidden)
-    if child.accepted_start is not None:
+    others = starts_for_other_calls(facts, leaf.number)
+    if child.accepted_start is not None and any(x not in others for x in child.starts):
         return Delivery(leaf, "ready", f"{child_id} will begin")
-    if child.start_event is not None and _is_of_another_attempt(child, leaf.number):
-        why = f"{child_id} ran for an earlier attempt, and the start of this one is not queued"
+    if child.start_event is not None and _is_for_another_call(child.start_event, facts, leaf.number):
+        why = f"{child_id} ran for another attempt, and the start of this one is not queued"
         return _gone(leaf, why, "start", hidden)
-    if child.start_event is None and not child.row_is_terminal:
+    if child.start_event is None and not _has_result_for(child, created):
         return _gone(leaf, f"the history of {child_id} is gone, and its start is not queued", "start", hidden)
+    if others and child.is_open:
+        return _gone(leaf, f"{child_id} would begin anew for a call that is not known here", "start", hidden)
     if child.end_event is not None or (child.row_is_terminal and not child.is_open):
         status = child.end_status if child.end_event else child.status
         return _gone(leaf, f"{child_id} is {status}, and its completion is not queued", "completion", hidden)
@@ -218,10 +222,29 @@ def _look_child(facts: Facts, leaf: Leaf) -> Delivery:
     return Delivery(leaf, "blocked", f"{child_id} is stuck itself")
 
 
-def _is_of_another_attempt(child: Facts, number: int) -> bool:
-    """Whether a child's run answers another number: a retry, or another call, starts the same id again."""
-    scheduled = (child.parent or {}).get("TaskScheduleId")
-    return isinstance(scheduled, int) and scheduled != number
+def starts_for_other_calls(facts: Facts, number: int) -> list[Message]:
+    """Queued starts of the child of a number that are for another number, or another run, of the same parent."""
+    child = facts.related.get(str(facts.scheduled[m.SUB_CREATED, number].get("InstanceId")))
+    found = child.starts if child is not None else []
+    return [x for x in found if x.task and _is_for_another_call(x.task.event, facts, number)]
+
+
+def _is_for_another_call(start: Event, facts: Facts, number: int) -> bool:
+    """Whether a child's start is for another call of its parent: a retry, or another run, starts the same id again.
+
+    The engine drops the end of a child that another run of its parent has started.
+    """
+    parent = attempt_of(start)
+    if parent is None:
+        return False
+    wanted = (facts.execution, number)
+    return any(one is not None and one != other for one, other in zip(parent, wanted, strict=True))
+
+
+def _has_result_for(child: Facts, created: Event) -> bool:
+    """Whether a child's row, without its history, holds the end of a run that began after the call of its parent."""
+    began = (child.row or {}).get("CreatedTime")
+    return child.row_is_terminal and not (isinstance(began, datetime) and began < sent_at(created))
 
 
 def _look_call(facts: Facts, leaf: Leaf) -> Delivery:

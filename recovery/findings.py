@@ -86,7 +86,7 @@ def _status_behind(f: Facts) -> Finding | None:
     row, replayed = f.row, f.replayed
     if row is None or replayed is None or replayed.ends or replayed.contradiction or f.is_torn:
         return None
-    if not f.is_open or f.row_is_terminal or f.row_is != "same":
+    if not f.is_open or f.row_is_terminal or f.row_is == "newer":
         return None
     shown = custom_status_of(row)
     if shown == (replayed.custom_status or None):

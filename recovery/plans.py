@@ -14,8 +14,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from recovery.awaits import Delivery, Leaf, pokes
-from recovery.observed import EPOCH, Message, request_of
+from recovery.awaits import Delivery, Leaf, pokes, starts_for_other_calls
+from recovery.observed import EPOCH, Message, request_of, sent_at
 from recovery.proofs import (
     custom_status,
     restored_rows,
@@ -162,8 +162,10 @@ class _Planner:
             self.unresolved.append(f"the input of {leaf.describe()} is not in the history: give --app")
             return
         child_id, execution = str(created.get("InstanceId")), uuid.uuid4().hex
+        self._delete(starts_for_other_calls(self.f, leaf.number))
+        # Under the time at which it was asked for, so that events accepted since then still count as this run's.
         start = m.execution_started(
-            self.f.now, child_id, execution, str(created.get("Name")), text, created.get("Version") or "", None,
+            sent_at(created), child_id, execution, str(created.get("Name")), text, created.get("Version") or "", None,
             {"InstanceId": self.f.id, "ExecutionId": self.f.execution, "TaskScheduleId": leaf.number,
              "Name": (self.f.start_event or {}).get("Name")},
         )  # fmt: skip
@@ -174,6 +176,7 @@ class _Planner:
             self.repeats.append(f"sub-orchestration {child_id} from its beginning")
 
     def _send_completion(self, leaf: Leaf) -> None:
+        self._delete(starts_for_other_calls(self.f, leaf.number))
         child = self.f.related[str(self.f.scheduled[m.SUB_CREATED, leaf.number].get("InstanceId"))]
         status = child.end_status if child.end_event else child.status
         result = child.end_event.get("Result") if child.end_event else (child.row or {}).get("Output")

@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 
 from recovery import rules
-from recovery.observed import Message, request_of
+from recovery.observed import Message, request_of, sent_at
 from recovery.plans import make_plan
-from recovery.replay import Replayed, load_app
+from recovery.replay import Command, Replayed, load_app
 from taskhub import messages as m
 from taskhub.history import to_entity
 from taskhub.layout import row_key
@@ -157,9 +157,9 @@ def test_a_second_start_of_a_running_child_begins_it_again():
     assert (verdict.kind, verdict.rule) == ("repeats", "child-restarts")
 
 
-def as_child(facts, number):
-    """The same history, as that of a child that answers a number of its parent."""
-    parent = {"OrchestrationInstance": {"InstanceId": "p", "ExecutionId": "px"}, "TaskScheduleId": number}
+def as_child(facts, number, run="px"):
+    """The same history, as that of a child that answers a number of a run of its parent."""
+    parent = {"OrchestrationInstance": {"InstanceId": "p", "ExecutionId": run}, "TaskScheduleId": number}
     rows = [
         {**row, "ParentInstance": json.dumps(parent)} if row.get("EventType") == "ExecutionStarted" else row
         for row in facts.instance.history
@@ -177,13 +177,63 @@ def test_a_start_for_another_attempt_of_the_parent_begins_the_child_anew_and_its
     assert same.rule == "child-restarts"
 
 
-def test_a_childs_end_answers_only_the_attempt_that_it_ran_for():
-    kid = next(x for x in cuts.facts(next(c for c in cuts.cuts() if c.name == "s3")).values() if x.end_event)
-    parent = one("s3")
-    (_, number) = next(key for key in parent.open_items if key[0] == m.SUB_CREATED)
-    for answers, lost in ((number, "completion"), (number - 1, "start")):
-        verdict = rules.judge(replace(parent, related={kid.id: as_child(kid, answers)}))
+def parent_and_child(name):
+    """A recorded parent that waits for a child, that child, and the number of the call."""
+    kid = next(x for x in cuts.facts(next(c for c in cuts.cuts() if c.name == name)).values() if x.parent)
+    (_, number) = next(key for key in one(name).open_items if key[0] == m.SUB_CREATED)
+    code = Replayed(None, {number: Command("child", "kid", None)})
+    return replace(one(name), replayed=code), kid, number
+
+
+def start_of_child(parent, kid, number, run):
+    address = {"OrchestrationInstance": {"InstanceId": parent.id, "ExecutionId": run}, "TaskScheduleId": number}
+    return message(m.EXECUTION_STARTED, kid.id, f"for-{number}", ParentInstance=address, Name="kid")
+
+
+def test_a_childs_end_answers_only_the_call_that_it_ran_for():
+    parent, kid, number = parent_and_child("s3")
+    of_this_run = (number, parent.execution, "completion")
+    for answers, run, lost in (of_this_run, (number - 1, parent.execution, "start"), (number, "another", "start")):
+        verdict = rules.judge(replace(parent, related={kid.id: as_child(kid, answers, run)}))
         assert [x.lost for x in verdict.missing] == [lost]
+
+
+def test_a_row_without_history_that_ended_before_the_call_does_not_answer_it():
+    parent, kid, _ = parent_and_child("s3")
+    alone = replace(kid, instance=replace(kid.instance, history=(), sentinel=None))
+    before = {**kid.row, "CreatedTime": kid.row["CreatedTime"] - timedelta(days=1)}
+    for row, lost in ((kid.row, "completion"), (before, "start")):
+        child = replace(alone, instance=replace(alone.instance, row=row))
+        assert [x.lost for x in rules.judge(replace(parent, related={kid.id: child})).missing] == [lost]
+
+
+def test_a_queued_start_of_a_child_for_another_call_gives_way_to_that_of_this_one():
+    parent, kid, number = parent_and_child("s3")
+    nothing = replace(kid, instance=replace(kid.instance, history=(), sentinel=None, row=None, messages=()))
+    for answers, run, is_ready in ((number, parent.execution, True), (number + 2, parent.execution, False),
+                                   (number, "another", False)):  # fmt: skip
+        child = with_messages(nothing, start := start_of_child(parent, kid, answers, run))
+        verdict = rules.judge(replace(parent, related={kid.id: child}))
+        assert verdict.rule == ("awaited-queued" if is_ready else "awaited-lost")
+        if not is_ready:
+            steps = make_plan(verdict).steps
+            assert [step.message for step in steps if hasattr(step, "message")] == [start]
+            assert [step.task.kind for step in steps if hasattr(step, "task")] == [m.EXECUTION_STARTED]
+
+
+def test_an_open_child_whose_start_for_another_call_is_queued_begins_anew_for_this_one():
+    parent, kid, number = parent_and_child("s3")
+    rows = [row for row in kid.instance.history if row.get("EventType") != "ExecutionCompleted"]
+    running = replace(kid, instance=replace(kid.instance, history=tuple(rows), row={"RuntimeStatus": "Running"}))
+    child = with_messages(running, start_of_child(parent, kid, number + 2, parent.execution))
+    assert [x.lost for x in rules.judge(replace(parent, related={kid.id: child})).missing] == ["start"]
+
+
+def test_a_lost_start_of_a_child_is_sent_under_the_time_at_which_it_was_asked_for():
+    parent, _, number = parent_and_child("s3")
+    parent = replace(parent, related={})
+    (sent,) = [step.task for step in make_plan(rules.judge(parent)).steps if hasattr(step, "task")]
+    assert sent_at(sent.event) == sent_at(parent.scheduled[m.SUB_CREATED, number]) < parent.now
 
 
 def test_a_child_that_its_parent_starts_again_is_not_started_a_second_time():
@@ -199,6 +249,15 @@ def test_a_status_that_the_code_has_set_and_the_row_does_not_show_is_written():
     assert "custom-status-behind" in {x.name for x in verdict.findings}
     written = [step.columns for step in make_plan(verdict).steps if hasattr(step, "columns")]
     assert [columns.get("CustomStatus") for columns in written] == ['{"at": 2}']
+
+
+def test_a_row_of_the_generation_before_gets_the_status_of_this_one():
+    facts = replace(one("losttimer2"), replayed=Replayed(None, custom_status={"at": 2}))
+    created = facts.row["CreatedTime"]
+    for began, is_said in ((created - timedelta(hours=1), True), (created + timedelta(hours=1), False)):
+        row = {**facts.row, "ExecutionId": "another", "CreatedTime": began}
+        verdict = rules.judge(replace(facts, instance=replace(facts.instance, row=row)))
+        assert ("custom-status-behind" in {x.name for x in verdict.findings}) is is_said
 
 
 def with_rows(facts, *events):
