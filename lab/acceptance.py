@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
 
 from lab.deliveries import POISON_DEQUEUES, Deliveries, Delivery
 from lab.runtime_state import Execution, row_columns
@@ -61,7 +61,7 @@ class Acceptance:
             await self._finish_row(history)
             await self.drop(accepted, "Instance is Completed")
             return []
-        known = {event["EventId"] for event in past}
+        known = history.event_ids if past else frozenset[int]()
         return [item for item in accepted if await self._in_order(item, known, history)]
 
     async def _finish_row(self, history: History) -> None:
@@ -141,7 +141,7 @@ class Acceptance:
         row = await self.hub.read_row(item.task.instance_id)
         return row is not None and row.entity.get("RuntimeStatus") == "Pending"
 
-    async def _in_order(self, item: Delivery, known: set[int], history: History) -> bool:
+    async def _in_order(self, item: Delivery, known: Set[int], history: History) -> bool:
         if item.task.kind not in COMPLETIONS:
             return True
         event = item.task.event

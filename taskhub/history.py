@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence, Set
 from dataclasses import dataclass, field
 from datetime import datetime
+from itertools import islice
 
 from taskhub import messages
 from taskhub.accounts import Entity, Value
@@ -30,6 +32,22 @@ class History:
     checkpoint_complete: bool = True
     checkpoint_time: datetime | None = None
     blobs: list[str] = field(default_factory=list)
+    _ids: set[int] = field(default_factory=set, init=False, repr=False, compare=False)
+    _noted: int = field(default=0, init=False, repr=False, compare=False)  # events whose ids are among them
+
+    @property
+    def event_ids(self) -> Set[int]:
+        """The EventIds of all events; each event is looked at once."""
+        self._ids.update(event["EventId"] for event in islice(self.events, self._noted, None))
+        self._noted = len(self.events)
+        return self._ids
+
+    def write(self, events: Sequence[Event], start: int) -> None:
+        """These events follow the first `start`, whatever followed them before."""
+        if start < self._noted:
+            self._ids.clear()
+            self._noted = 0
+        self.events[start:] = events
 
     @property
     def is_terminal(self) -> bool:

@@ -259,8 +259,7 @@ class TaskHub:
             batch.append(Write("upsert", entity))
             size += weight
         await self._commit(history, partition, execution_id, batch, complete=True)
-        del history.events[start:]
-        history.events.extend(events)
+        history.write(events, start)
         return shared
 
     async def _move_large(self, entity: Entity, history: History) -> dict[str, str]:

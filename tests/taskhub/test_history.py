@@ -126,3 +126,15 @@ def test_a_row_that_is_no_event_is_undecodable(row: Entity) -> None:
 )
 def test_an_id_with_two_at_signs_is_an_entity(instance_id: str, entity: bool) -> None:
     assert history.is_entity_id(instance_id) is entity
+
+
+def numbered(*numbers: int) -> list[messages.Event]:
+    return [{"EventType": messages.TASK_SCHEDULED, "EventId": number} for number in numbers]
+
+
+def test_the_ids_of_a_history_are_those_of_its_events_whatever_was_written_over() -> None:
+    written = history.History("A")
+    steps = ((0, (0, 1), {0, 1}), (2, (2,), {0, 1, 2}), (0, (7, 8, 9), {7, 8, 9}), (2, (5,), {7, 8, 5}))
+    for start, numbers, ids in steps:
+        written.write(numbered(*numbers), start)
+        assert written.event_ids == ids == {event["EventId"] for event in written.events}
