@@ -9,7 +9,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from recovery import plans, rules
+from recovery import passes, plans, rules
 from recovery.facts import Facts
 from recovery.observed import Instance, Message
 from recovery.plans import Plan
@@ -226,6 +226,7 @@ class Doctor:
         self.hub.settings = HubSettings(
             self.hub.settings.name, self.hub.settings.partition_count, found.encoding, self.hub.settings.store_inputs
         )
+        await passes.note(self.hub, "repaired")
         audit = Audit(self.hub)
         done: Shelf[Plan] = Shelf()
         unresolved: dict[str, str] = {}

@@ -17,6 +17,7 @@ from typing import Any, Literal
 from recovery.facts import Facts
 from recovery.journal import Entry
 from recovery.observed import Message, request_of, sent_at
+from recovery.passes import Passes
 from taskhub import messages as m
 
 State = Literal["there", "started", "raised", "ended", "uncertain", "reported", "unreadable", "withdrawn"]
@@ -69,13 +70,18 @@ def canonical(text: object) -> str:
 
 
 def match_events(
-    entries: Sequence[Entry], facts: Facts, begins: Entry | None = None, raise_uncertain: bool = False
+    entries: Sequence[Entry],
+    facts: Facts,
+    begins: Entry | None = None,
+    raise_uncertain: bool = False,
+    passes: Passes = Passes(),  # noqa: B008
 ) -> list[Outcome]:
     """What became of an instance's accepted events.
 
     Everything that the hub holds of events (history and queues) is spoken for once, by the oldest entry of the same
     name and data. An entry without a counterpart from before the present generation was used by an earlier one (its
-    history is gone), except that one from just before may have been lost at the border: uncertain.
+    history is gone), except that one from just before may have been lost at the border, and that a generation which
+    began on the promoted hub before the journal was compared proves nothing: uncertain.
     """
     held = Counter(
         (str(event.get("Name", "")).lower(), canonical(event.get("Input")))
@@ -98,7 +104,7 @@ def match_events(
             why = "the hub holds nothing of its instance, and no start is on record: it is raised once that has begun"
             outcomes.append(Outcome(entry, "uncertain", why))
         else:
-            outcomes.append(_missing_event(entry, generation, facts, raise_uncertain, first))
+            outcomes.append(_missing_event(entry, generation, facts, raise_uncertain, first, passes))
     return _with_namesakes(outcomes)
 
 
@@ -112,7 +118,12 @@ def _with_namesakes(outcomes: list[Outcome]) -> list[Outcome]:
 
 
 def _missing_event(
-    entry: Entry, generation: datetime | None, facts: Facts, raise_uncertain: bool, first: datetime | None
+    entry: Entry,
+    generation: datetime | None,
+    facts: Facts,
+    raise_uncertain: bool,
+    first: datetime | None,
+    passes: Passes,
 ) -> Outcome:
     created = (facts.row or {}).get("CreatedTime")
     child_began = _created_by_parent(facts)
@@ -121,9 +132,11 @@ def _missing_event(
     is_later_generation = generation is not None and first is not None and first < generation - SKEW
     if generation is None or entry.moment >= generation or not is_later_generation:
         return Outcome(entry, "raised", "neither the history nor a queue holds it")
+    state: State = "raised" if raise_uncertain else "uncertain"
+    if passes.leave_open(entry.moment, generation):
+        return Outcome(entry, state, "a host began this generation before the journal was compared: used, or lost")
     if entry.moment < generation - SKEW:
         return Outcome(entry, "there", f"an earlier generation has used it (this one began {created})")
-    state: State = "raised" if raise_uncertain else "uncertain"
     return Outcome(entry, state, "accepted just before the present generation began: used, or lost at the border")
 
 

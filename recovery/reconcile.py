@@ -30,6 +30,7 @@ from recovery.hub_version import ensure_known_version
 from recovery.journal import Entry, Journal, JournalOfAnotherHub, Kind, OnRecord
 from recovery.matching import SKEW, Outcome, State, begun, has_ended, match_events, match_signals
 from recovery.observed import Instance, Message
+from recovery.passes import Passes, note, passes_of
 from recovery.plans import LOST
 from recovery.proofs import row_from_start
 from recovery.records import RecordsUnreachable, open_place, open_records
@@ -124,11 +125,13 @@ class Reconciler:
         self.raise_uncertain = raise_uncertain
         self.progress = progress  # told how many requests were compared
         self.client = TaskHubClient(hub)
+        self.passes = Passes()
 
     async def run(self, apply: bool) -> Reconciliation:
         """One comparison; with `apply` what is missing is started and raised, and what has ended is closed."""
         await asyncio.to_thread(self.journal.check, self.hub.names.hub)
         result = Reconciliation(self.hub.names.hub, self.journal.records.description, applied=apply)
+        self.passes = await passes_of(self.hub)
         snapshot = await Snapshot.take(self.hub, self.way)
         try:
             if snapshot.encoding:
@@ -143,6 +146,7 @@ class Reconciler:
             await snapshot.release()
             snapshot.close()
         if apply:
+            await note(self.hub, "reconciled")
             result.pruned = await asyncio.to_thread(self.journal.prune, self.hub.clock.now() - KEEP_CLOSED)
         return result
 
@@ -189,7 +193,8 @@ class Reconciler:
             outcome = self._start(entry, entry is starts[-1], len(starts), facts)
             begins = entry if outcome.state == "started" else begins
             yield outcome
-        for outcome in match_events([x for x in entries if x.kind == "event"], facts, begins, self.raise_uncertain):
+        events = [x for x in entries if x.kind == "event"]
+        for outcome in match_events(events, facts, begins, self.raise_uncertain, self.passes):
             yield outcome if self.raise_uncertain else _unless_hidden(outcome, facts)
         yield from match_signals([x for x in entries if x.kind == "signal"], facts)
 

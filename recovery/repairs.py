@@ -14,6 +14,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from recovery.observed import EPOCH
+from recovery.passes import container_of
 from recovery.plans import Plan
 from recovery.repair_steps import CutHistory, Delete, PutRow, Send, Step, WriteHistory, WriteRow
 from recovery.rules import Verdict
@@ -31,7 +32,7 @@ class Audit:
 
     def __init__(self, hub: TaskHub) -> None:
         self.hub = hub
-        self.container = f"{hub.names.hub.lower()}-recovery"
+        self.container = container_of(hub)
         self.run = f"{hub.clock.now():%Y%m%d-%H%M%S}-{uuid.uuid4().hex[:6]}"
         self._created = False
         self._number = 0

@@ -42,7 +42,7 @@ CREATE TABLE seen (
     key TEXT, instance TEXT, sender TEXT, queue TEXT, id TEXT, receipt TEXT, dequeued INTEGER, inserted TEXT,
     visible TEXT, text TEXT, payload TEXT, problem TEXT, blob TEXT
 );
-CREATE TABLE known (key TEXT PRIMARY KEY);
+CREATE TABLE known (key TEXT PRIMARY KEY, is_here INTEGER);
 CREATE TABLE child (key TEXT, parent TEXT);
 """
 _ORDER = "ORDER BY queue, visible, rowid"
@@ -282,16 +282,24 @@ class Snapshot:
             await ahead.next()
         while keys := [ahead.key for ahead in (rows, histories, queued) if ahead.key is not None]:
             key = min(keys)
-            self.seen.execute("INSERT OR IGNORE INTO known VALUES (?)", (key,))
             row, history = await rows.take(key), await histories.take(key)
             has_messages = await queued.take(key) is not None
+            is_here = row is not None or history is not None or self._is_to_begin(unescape_key(key))
+            self.seen.execute("INSERT OR IGNORE INTO known VALUES (?, ?)", (key, is_here))
             yield Glance(unescape_key(key), not has_messages and _is_tidy(row, history))
 
     def children_not_here(self) -> Iterator[tuple[str, str]]:
-        """(child, parent) where the parent has the answer and the hub nothing of the child; after the glances."""
-        missing = "SELECT DISTINCT key, parent FROM child WHERE key NOT IN (SELECT key FROM known) ORDER BY key"
+        """(child, parent) where the parent has the answer and the hub nothing of the child; after the glances.
+
+        Messages that are left of it say nothing of what it did, unless one of them begins it anew.
+        """
+        here = "SELECT key FROM known WHERE is_here"
+        missing = f"SELECT DISTINCT key, parent FROM child WHERE key NOT IN ({here}) ORDER BY key"
         for key, parent in self.seen.execute(missing):
             yield unescape_key(key), parent
+
+    def _is_to_begin(self, instance_id: str) -> bool:
+        return any(x.task and x.task.kind == m.EXECUTION_STARTED for x in self.messages_of(instance_id))
 
     async def orphan_blobs(self) -> AsyncIterator[tuple[str, int]]:
         """(instance id, how many) of large payloads whose instance is not in the hub in any form; after `glances`."""

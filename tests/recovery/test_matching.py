@@ -10,6 +10,7 @@ from recovery.facts import Facts
 from recovery.journal import Entry, as_sent
 from recovery.matching import NAMESAKE, match_events, match_signals
 from recovery.observed import Instance, Message
+from recovery.passes import Passes
 from taskhub import entities
 from taskhub import messages as m
 from taskhub.history import to_entity
@@ -59,6 +60,20 @@ def test_an_event_for_a_child_that_its_parent_has_begun_anew_is_raised_again():
     assert [x.state for x in match_events([entry("event", "top-kid", "go", 1)], kid)] == ["raised"]
     unrelated = replace(kid, related={})  # then an earlier generation may have used it
     assert [x.state for x in match_events([entry("event", "top-kid", "go", 1)], unrelated)] == ["there"]
+
+
+def test_a_generation_that_a_host_began_before_the_journal_was_compared_proves_nothing():
+    repaired, generation = ACCEPTED + timedelta(minutes=5), ACCEPTED + timedelta(minutes=6)
+    early, late = repaired + timedelta(seconds=1), generation + timedelta(minutes=1)
+    event = entry("event", "a", "go", 1)
+    for passes, state in (
+        (Passes(), "there"), (Passes(repaired), "uncertain"), (Passes(repaired, early), "there"),
+        (Passes(repaired, late), "uncertain"), (Passes(generation + timedelta(minutes=1)), "there"),
+    ):  # fmt: skip
+        (outcome,) = match_events([event], running("a", generation), passes=passes)
+        assert outcome.state == state, passes
+    (outcome,) = match_events([event], running("a", generation), raise_uncertain=True, passes=Passes(repaired))
+    assert outcome.state == "raised"
 
 
 def test_raised_events_of_one_name_are_named_for_the_sdk_confuses_those_that_come_early():
