@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from recovery.awaits import Delivery, lost_operations, not_awaited
-from recovery.facts import Facts
+from recovery.facts import Facts, attempt_of
 from recovery.observed import Message
 from taskhub import messages as m
 from taskhub.accounts import Entity
@@ -200,6 +200,19 @@ def _work_not_in_history(f: Facts) -> Finding | None:
     return Finding("work-not-in-history", why)
 
 
+def _ahead_of_its_parent(f: Facts) -> Finding | None:
+    """A child at work for a call that its parent, being further behind, has not made yet, and may not make again."""
+    start = f.start_event if f.is_open else f.accepted_start and f.accepted_start.task and f.accepted_start.task.event
+    parent = f.related.get(str((f.parent or {}).get("InstanceId")))
+    if not start or parent is None or not parent.is_open:
+        return None
+    run, number = attempt_of(start) or (None, None)
+    if run != parent.execution or not isinstance(number, int) or (m.SUB_CREATED, number) in parent.scheduled:
+        return None
+    why = f"its parent {parent.id} has not begun it here: on another path whatever is number {number} is answered by it"
+    return Finding("ahead-of-its-parent", why)
+
+
 def _poison(f: Facts) -> Finding | None:
     if not f.poison:
         return None
@@ -224,7 +237,7 @@ FINDINGS: tuple[Callable[[Facts], Finding | None], ...] = (
     _no_row, _entity_drift, _locked, _drift, _status_behind,
     _dead_address, _dead_path, _other_generation, _after_the_end, _nobody_answers, _event_before_start,
     _lost_beside,
-    _operations_lost, _work_not_in_history,
+    _operations_lost, _work_not_in_history, _ahead_of_its_parent,
     _poison, _unreadable_message, _wrong_queue,
 )  # fmt: skip
 

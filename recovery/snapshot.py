@@ -412,20 +412,22 @@ class Snapshot:
     async def facts(
         self, instance_id: str, replay: Replay | None = None, events_lost: EventsLost | None = None
     ) -> Facts:
-        """An instance with its children and the entities it calls, and what its code awaits when `replay` knows it.
+        """An instance with its relatives and the entities it calls, and what its code awaits when `replay` knows it.
 
         `events_lost` tells which events the journal knows and the hub does not.
         """
-        facts = await self._family(instance_id, replay, set())
+        facts = await self._with_parent(await self._family(instance_id, replay, set()))
         return replace(facts, journal_events=events_lost(facts)) if events_lost else facts
 
     async def alone(self, instance_id: str) -> Facts:
         """An instance and its parent, which is all that a comparison with the journal asks about."""
-        facts = await self._facts(instance_id)
-        if facts.parent is None or not facts.is_open:
+        return await self._with_parent(await self._facts(instance_id))
+
+    async def _with_parent(self, facts: Facts) -> Facts:
+        if facts.parent is None or not (facts.is_open or facts.accepted_start):
             return facts
         parent = Facts(await self.instance(str(facts.parent.get("InstanceId"))), now=facts.now)
-        return replace(facts, related={parent.id: parent})
+        return replace(facts, related={parent.id: parent, **facts.related})
 
     async def _facts(self, instance_id: str) -> Facts:
         control = self.hub.names.control_queue(instance_id)

@@ -229,6 +229,26 @@ def test_an_open_child_whose_start_for_another_call_is_queued_begins_anew_for_th
     assert [x.lost for x in rules.judge(replace(parent, related={kid.id: child})).missing] == ["start"]
 
 
+def test_a_child_at_work_for_a_call_that_its_parent_has_not_made_is_named_and_left():
+    parent, kid, number = parent_and_child("s3")
+    rows = [row for row in kid.instance.history if row.get("EventType") != "ExecutionCompleted"]
+    nothing = replace(kid, instance=replace(kid.instance, history=(), sentinel=None, row=None, messages=()))
+    for answers, run, is_named in (
+        (number + 4, parent.execution, True), (number, parent.execution, False), (number + 4, "another", False)
+    ):  # fmt: skip
+        address = {"InstanceId": parent.id, "ExecutionId": run}
+        start = {"OrchestrationInstance": address, "TaskScheduleId": answers}
+        mine = [
+            {**row, "ParentInstance": json.dumps(start)} if row.get("EventType") == "ExecutionStarted" else row
+            for row in rows
+        ]
+        at_work = replace(kid, instance=replace(kid.instance, history=tuple(mine)))
+        to_begin = with_messages(nothing, start_of_child(parent, kid, answers, run))
+        for child in (at_work, to_begin):
+            verdict = rules.judge(replace(child, related={parent.id: parent}))
+            assert ("ahead-of-its-parent" in {x.name for x in verdict.findings}) is is_named
+
+
 def test_a_lost_start_of_a_child_is_sent_under_the_time_at_which_it_was_asked_for():
     parent, _, number = parent_and_child("s3")
     parent = replace(parent, related={})
