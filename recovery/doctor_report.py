@@ -66,8 +66,7 @@ def text(report: Report) -> Iterator[str]:
 
 
 def _shown(report: Report) -> Iterator[Line]:
-    every = report.found.lines(only_broken=not report.show_all)
-    for number, line in enumerate(every):
+    for number, line in enumerate(_listed(report)):
         if number >= SHOWN and not report.show_all:
             return
         yield line
@@ -153,7 +152,7 @@ def as_json(report: Report) -> tuple[dict[str, Any], Iterator[dict[str, Any]]]:
 
 
 def _listed(report: Report) -> Iterator[Line]:
-    yield from report.found.lines(only_broken=not report.show_all)
+    yield from report.found.lines() if report.show_all else report.found.lines_for_a_person()
 
 
 def _line_json(line: Line, plan: Plan | None) -> dict[str, Any]:

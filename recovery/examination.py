@@ -26,6 +26,7 @@ from taskhub.hub import HubSettings, TaskHub
 MAX_ROUNDS = 5
 NAMED = 5
 WORST_FIRST = ("damaged", "lost", "stuck", "repeats", "undecided", "goes-on", "waiting", "orphan", "completed")
+UNREPAIRABLE = ("child-not-here", "work-not-in-history", "ahead-of-its-parent")  # named, for a person to look at
 UNREADABLE = (ValueError, TypeError, LookupError, AttributeError, OverflowError, Undecodable)
 Replay = Callable[[Facts], Any]
 Progress = Callable[[int], None]
@@ -116,7 +117,14 @@ class Examination:
 
     def lines(self, only_broken: bool = False) -> Iterator[Line]:
         """The instances that are not simply finished, those that need a repair first, the worst of them at the top."""
-        condition = "WHERE repair" if only_broken else ""
+        return self._selected("WHERE repair" if only_broken else "")
+
+    def lines_for_a_person(self) -> Iterator[Line]:
+        """Those that need a repair, and those that nothing can repair and somebody has to look at."""
+        unrepairable = (f"OR rule = '{name}' OR findings LIKE '%{name}%'" for name in UNREPAIRABLE)
+        return self._selected(f"WHERE repair {' '.join(unrepairable)}")
+
+    def _selected(self, condition: str) -> Iterator[Line]:
         worst = " ".join(f"WHEN '{kind}' THEN {rank}" for rank, kind in enumerate(WORST_FIRST))
         order = f"repair DESC, CASE kind {worst} ELSE {len(WORST_FIRST)} END, id"
         for row in self._lines.execute(f"SELECT * FROM line {condition} ORDER BY {order}"):
