@@ -23,5 +23,6 @@ What ships with the app is only what it runs; the rest is for the operator: `pyt
     journal.py           every accepted request, outside the hub's region; fence.py which region works (both ship)
     pages.py             what the HTML reports share; json_report.py long ones, shelf.py what grows with the hub
     records.py           where those two keep their records (ships)
-    reconcile.py         what the journal has and the hub has not; matching.py decides, passes.py when it was done
+    reconcile.py         what the journal has and the hub has not; matching.py decides, passes.py when it was done,
+                         reconciliation.py holds what was found
 """

@@ -4,12 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from html import escape
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from recovery.pages import badge, bar, page, table
-
-if TYPE_CHECKING:
-    from recovery.reconcile import Line, Reconciliation
+from recovery.reconciliation import Line, Reconciliation
 
 SHOWN = 60
 ON_PAGE = 2000

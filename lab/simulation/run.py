@@ -32,7 +32,8 @@ from lab.worker.local import LocalWorker
 from recovery.examination import Doctor, Repaired
 from recovery.journal import Journal, as_sent
 from recovery.matching import NAMESAKE, Outcome
-from recovery.reconcile import Reconciler, Reconciliation
+from recovery.reconcile import Reconciler
+from recovery.reconciliation import Reconciliation
 from recovery.replay import load_app
 from taskhub.accounts import Account
 from taskhub.accounts.embedded import EmbeddedAccount, open_embedded

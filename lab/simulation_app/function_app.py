@@ -10,6 +10,7 @@ import azure.functions as func
 
 app = df.DFApp(http_auth_level=func.AuthLevel.ANONYMOUS)
 
+
 class Order(TypedDict, total=False):
     """What an activity is told to do."""
 
