@@ -1,4 +1,4 @@
-"""Which activities ran again: counted from the results that both regions wrote, and foretold from what survived."""
+"""Which activities ran again: counted from the results that both regions put, and foretold from what survived."""
 
 from __future__ import annotations
 
@@ -9,7 +9,6 @@ from dataclasses import dataclass, field
 from lab.drills.ground_truth import State
 from lab.drills.timeline import message_of
 from taskhub.accounts.replication import LoggedWrite
-from taskhub.layout import unescape_key
 from taskhub.messages import TASK_COMPLETED, TASK_SCHEDULED, TaskMessage
 
 Task = tuple[str, str, int]  # instance, execution, number
@@ -26,27 +25,18 @@ class Runs:
     def read(self, writes: Iterable[LoggedWrite], counts: Callable[[LoggedWrite], bool] = lambda write: True) -> Runs:
         """Takes in a log, after those read before; `counts` says which results count."""
         for write in writes:
-            message = message_of(write) if write.service == "queue" else None
-            if message is not None and message.kind == TASK_SCHEDULED:
+            message = message_of(write)
+            if message is None:
+                continue
+            if message.kind == TASK_SCHEDULED:
                 self.scheduled[task_of(message)] = work_of(message)
-            done = _task_done(write, message)
-            if done is not None and counts(write):
-                self.completed.add(done)
+            elif message.kind == TASK_COMPLETED and counts(write):
+                self.completed.add(task_of(message))
         return self
 
     def times(self) -> Counter[Work]:
         """How often each piece of work was done."""
         return Counter(self.scheduled[task] for task in self.completed if task in self.scheduled)
-
-
-def _task_done(write: LoggedWrite, message: TaskMessage | None) -> Task | None:
-    """The task whose result a write brings, to a queue or, within a host, straight to the history."""
-    if message is not None:
-        return task_of(message) if message.kind == TASK_COMPLETED else None
-    row = write.entity() or {}
-    if row.get("EventType") != "TaskCompleted":
-        return None
-    return unescape_key(write.partition), str(row.get("ExecutionId", "")), int(str(row["TaskScheduledId"]))
 
 
 def again(before: Runs, after: Iterable[LoggedWrite]) -> int:

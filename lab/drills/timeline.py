@@ -7,13 +7,14 @@ the time the machine got round to it. Every instance, child and entity has a clo
     a client's message      is sent when the client's request was planned for
     an activity             takes STEP seconds from its work item to its result
     a message to another    instance, entity or parent takes HOP seconds; so does a timer
-    a message taken,        whether from the queue or handed over within the host, and a result in the history set the
-                            clock of their instance to their time, never back
-    history, row            are written a fixed while after the clock of their instance; a row that is written late
-                            counts for the checkpoint that it tells of
+    a message taken         sets the clock of its instance to its time, never back
+    history                 is written a fixed while after the clock of its instance
+    row                     is written a fixed while after what the clock was at the history that it tells of: the host
+                            may have taken the next message already
 
-The order of one instance's writes stays that of the platform: message, row, message taken, messages sent, history, row,
-message deleted. Activities side by side end at the same time, in whichever order they really did.
+The order of one instance's writes is that of the platform, for a host takes no short ways where a copy follows:
+message, row, message taken, messages sent, history, row, message deleted. Activities side by side end at the same time,
+in whichever order they really did.
 """
 
 from __future__ import annotations
@@ -77,36 +78,17 @@ class Timeline:
         self._open: dict[str, Sent] = {}
         self._clocks: dict[str, float] = {}
         self._work: dict[Task, float] = {}  # when its work item was put
-        self._checkpoints: dict[str, list[tuple[datetime, float]]] = {}  # of each instance: real time, its clock
+        self._checkpoints: dict[str, float] = {}  # of each instance: its clock when its history was written last
         self._made: dict[int, float] = {}
         self.known: dict[str, Known] = {instance_id: Known() for instance_id in workload.instance_ids}
         self.instance_of: dict[int, str] = {}  # sequence of a write -> the instance, child or entity it belongs to
 
     def times(self, writes: Iterable[LoggedWrite]) -> list[datetime]:
-        """When the writes were made. New ones must come in order, each transaction whole."""
+        """When the writes were made. New ones must come in order."""
         found = list(writes)
-        for number, write in enumerate(found):
-            if write.sequence not in self._made and not (number and _is_of_one_checkpoint(found[number - 1], write)):
-                self._note_checkpoint(_checkpoint(found, number))
+        for write in found:
             self._time(write)
         return [ZERO + timedelta(seconds=self._made[write.sequence]) for write in found]
-
-    def _note_checkpoint(self, rows: list[LoggedWrite]) -> None:
-        """The rows of one transaction share a time, which their results decide."""
-        if not rows or rows[0].name != self._names.history:
-            return
-        one = unescape_key(rows[0].partition)
-        if one not in self._clocks:
-            return
-        entities = [row.entity() or {} for row in rows]
-        for entity in entities:
-            if entity.get("EventType") in ("TaskCompleted", "TaskFailed") and "TaskScheduledId" in entity:
-                task = one, str(entity.get("ExecutionId", "")), int(str(entity["TaskScheduledId"]))
-                if task in self._work:
-                    self._clocks[one] = max(self._clocks[one], self._work[task] + STEP)
-        stamps = [stamp for entity in entities if isinstance(stamp := entity.get("_Timestamp"), datetime)]
-        if stamps:
-            self._checkpoints.setdefault(one, []).append((max(stamps), self._clocks[one]))
 
     def unsettled(self) -> list[str]:
         """Clients with an action that should be over by the loss and is not yet."""
@@ -136,6 +118,8 @@ class Timeline:
         self.instance_of[write.sequence] = instance_id
         if write.service == "table" and write.name == self._names.instances:
             return self._time_of_row(write.entity() or {}, instance_id)
+        if write.name == self._names.history:
+            self._checkpoints[instance_id] = self._clocks[instance_id]
         return self._clocks[instance_id] + OFFSETS["history"]
 
     def _time_of_row(self, row: Entity, one: str) -> float:
@@ -143,11 +127,7 @@ class Timeline:
             return self._clocks[one] + OFFSETS["first row"]
         if one in self.known:
             self.known[one].is_waiting = row.get("RuntimeStatus") == "Running" and bool(row.get("CustomStatus"))
-        updated = row.get("LastUpdatedTime")
-        known = [
-            clock for real, clock in self._checkpoints.get(one, []) if isinstance(updated, datetime) and real <= updated
-        ]
-        return (known[-1] if known else self._clocks[one]) + OFFSETS["row"]
+        return self._checkpoints.get(one, self._clocks[one]) + OFFSETS["row"]
 
     def _time_of_message(self, write: LoggedWrite) -> float | None:
         if write.key not in self._messages:
@@ -156,8 +136,6 @@ class Timeline:
                 return None
             sent = self._messages[write.key] = self._open[write.key] = self._sent(found)
             self.instance_of[write.sequence] = sent.instance_id
-            if is_handed_over(write, found):
-                self._take(sent)
             return sent.at
         sent = self._messages[write.key]
         self.instance_of[write.sequence] = sent.instance_id
@@ -202,25 +180,6 @@ class Timeline:
 
 def _task(message: TaskMessage, number: str) -> Task:
     return message.instance_id, message.execution_id or "", int(message.event[number])
-
-
-def is_handed_over(write: LoggedWrite, message: TaskMessage) -> bool:
-    """Whether the host that put a message took it in the same moment: it is hidden, and not because it is early."""
-    if write.state["visible"] <= write.state["inserted"] or message.kind == TIMER_FIRED:
-        return False
-    return not message.event.get("ScheduledStartTime")
-
-
-def _checkpoint(writes: list[LoggedWrite], first: int) -> list[LoggedWrite]:
-    """The writes of one instance's history that were made together, from this one on."""
-    last = first + 1
-    while last < len(writes) and _is_of_one_checkpoint(writes[last - 1], writes[last]):
-        last += 1
-    return writes[first:last]
-
-
-def _is_of_one_checkpoint(one: LoggedWrite, next_one: LoggedWrite) -> bool:
-    return one.service == next_one.service == "table" and one.unit == next_one.unit and bool(one.partition)
 
 
 def message_of(write: LoggedWrite) -> TaskMessage | None:

@@ -59,7 +59,7 @@ class Hub:
         await self.hub.merge_row(instance_id, {"RuntimeStatus": "Completed", "CustomStatus": '{"received": "event"}'})
 
     async def take_in(self, instance_id: str, number: int) -> None:
-        """A checkpoint with the result of an activity that was in no queue."""
+        """A checkpoint with the result of an activity."""
         result = messages.event(messages.TASK_COMPLETED, self.clock.now(), TaskScheduledId=number, Result='"done"')
         await self._append(instance_id, [messages.event(messages.ORCHESTRATOR_STARTED, self.clock.now()), result])
 
