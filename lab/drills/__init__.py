@@ -17,6 +17,7 @@ outcome             what did become of each instance, from the promoted hub
 region, client      a host as a real process; its clients
 outside             the services and blobs beyond both regions
 split_brain         another drill: two regions at work on one account
+command, arguments  the command line of both
 """
 
 from lab.drills.drill import Drill

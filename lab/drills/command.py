@@ -10,6 +10,7 @@ from pathlib import Path
 
 from lab import report
 from lab.drills import DRILLS, Drill, split_brain_command
+from lab.drills.arguments import folder, within
 from lab.drills.findings import Findings
 from lab.drills.recovering import with_tools
 from lab.drills.run import run
@@ -26,8 +27,19 @@ SEEDS = 1_000_000
 
 def main(arguments: list[str]) -> int:
     """0: nothing is lost or stuck; without doctor or journal, all verdicts agree with the ground truth. 1: not so."""
-    if split_brain_command.FLAG in arguments:
-        return split_brain_command.main([one for one in arguments if one != split_brain_command.FLAG])
+    try:
+        if split_brain_command.FLAG in arguments:
+            return split_brain_command.main([one for one in arguments if one != split_brain_command.FLAG])
+        return _main(arguments)
+    except (LabError, TaskHubError, OSError) as error:
+        print(f"drill: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print("drill: interrupted; its hosts are stopped.", file=sys.stderr)
+        return 130
+
+
+def _main(arguments: list[str]) -> int:
     given = _parser().parse_args(arguments)
     drill = next(one for one in DRILLS if one.planned == given.planned)
     doctor, journal = not given.without_doctor, not given.without_journal
@@ -36,14 +48,7 @@ def main(arguments: list[str]) -> int:
     options = Options(given.instances, given.lag, given.distribution, seed, given.keep, given.step, given.report,
                       doctor, journal, given.only_events)  # fmt: skip
     screen = Screen(ask=input if given.step or given.keep else None, stepwise=given.step)
-    try:
-        return asyncio.run(_run(drill, options, screen))
-    except (LabError, TaskHubError, OSError) as error:
-        print(f"drill: {error}", file=sys.stderr)
-        return 1
-    except KeyboardInterrupt:
-        print("drill: interrupted; its hosts are stopped.", file=sys.stderr)
-        return 130
+    return asyncio.run(_run(drill, options, screen))
 
 
 async def _run(drill: Drill, options: Options, screen: Screen) -> int:
@@ -77,33 +82,16 @@ def _parser() -> argparse.ArgumentParser:
     add("--split-brain", action="store_true", help="instead: both regions on one account; see --split-brain --help")
     add("--keep", action="store_true", help="leave North Europe running and say what to try")
     add("--step", action="store_true", help="explain each step and wait for Enter before it")
-    add("--report", type=_folder, default=Path("."), metavar="DIR", help="where the report goes (this folder)")
+    add("--report", type=folder, default=Path("."), metavar="DIR", help="where the report goes (this folder)")
     return parser
 
 
 def _instances(text: str) -> int:
-    return int(_within(text, 1, MOST_INSTANCES, "a number of instances"))
+    return within(text, int, 1, MOST_INSTANCES, "a number of instances")
 
 
 def _lag(text: str) -> float:
-    return _within(text, 0, LONGEST_LAG, "a lag in seconds")
-
-
-def _within(text: str, least: float, most: float, what: str) -> float:
-    try:
-        number = float(text)
-    except ValueError:
-        number = -1.0
-    if not least <= number <= most:
-        raise argparse.ArgumentTypeError(f"{text!r} is not {what} from {least:g} to {most:g}")
-    return number
-
-
-def _folder(text: str) -> Path:
-    folder = Path(text)
-    if folder.exists() and not folder.is_dir():
-        raise argparse.ArgumentTypeError(f"{text!r} is a file, not a folder")
-    return folder
+    return within(text, float, 0, LONGEST_LAG, "a lag in seconds")
 
 
 if __name__ == "__main__":

@@ -6,17 +6,15 @@ import argparse
 import asyncio
 import json
 import random
-import sys
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from html import escape
 from pathlib import Path
 
+from lab.drills.arguments import folder, within
 from lab.drills.split_brain import LATE, STANDSTILL_SECONDS, WITHOUT, Found, drill
-from lab.errors import LabError
 from lab.progress import Screen
 from recovery import pages
-from taskhub.errors import TaskHubError
 
 FLAG = "--split-brain"
 DATA, PAGE = "split-brain-report.json", "split-brain-report.html"
@@ -39,19 +37,15 @@ ROWS: tuple[tuple[str, Callable[[Found], object]], ...] = (
 
 
 def main(arguments: Sequence[str]) -> int:
-    """0: with the fence West Europe did nothing, and everything ended rightly. 1: not so. 2: wrong arguments."""
+    """0: with the fence West Europe did nothing, and everything ended rightly. 1: not so. 2: wrong arguments.
+
+    LabError, TaskHubError, OSError: it could not be carried out; `command` says so, as of every drill.
+    """
     given = _parser().parse_args(arguments)
     seed = random.randrange(1_000_000) if given.seed is None else given.seed
     screen = Screen()
     screen.say(f"[bold]split brain[/bold], seed {seed}: {QUESTION}")
-    try:
-        runs = asyncio.run(drill(given.instances, seed, screen))
-    except (LabError, TaskHubError, OSError) as error:
-        print(f"drill: {error}", file=sys.stderr)
-        return 1
-    except KeyboardInterrupt:
-        print("drill: interrupted; its hosts are stopped.", file=sys.stderr)
-        return 130
+    runs = asyncio.run(drill(given.instances, seed, screen))
     page, data = write(runs, seed, given.report)
     screen.say(summary(runs))
     screen.say(f"report  {page}, {data.name}")
@@ -114,11 +108,9 @@ def _parser() -> argparse.ArgumentParser:
     add = parser.add_argument
     add("--instances", type=_orders, default=30, metavar="N", help="how many orders clients place (30)")
     add("--seed", type=int, help="repeat a drill: the same seed asks for the same things (drawn)")
-    add("--report", type=Path, default=Path("."), metavar="DIR", help="where the report goes (this folder)")
+    add("--report", type=folder, default=Path("."), metavar="DIR", help="where the report goes (this folder)")
     return parser
 
 
 def _orders(text: str) -> int:
-    if not text.isdigit() or not 3 <= int(text) <= 999:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a number of instances from 3 to 999")
-    return int(text)
+    return within(text, int, 3, 999, "a number of instances")

@@ -53,7 +53,9 @@ def test_the_report_tells_seed_runs_and_problems(tmp_path: Path) -> None:
     assert report["runs"][0]["activities"] == 7 and len(report["problems"]) == 1
 
 
-@pytest.mark.parametrize("arguments", [["--instances", "2"], ["--instances", "many"], ["--seed", "x"]])
+@pytest.mark.parametrize(
+    "arguments", [["--instances", "2"], ["--instances", "many"], ["--seed", "x"], ["--report", __file__]]
+)
 def test_an_argument_that_makes_no_sense_is_refused(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as refused:
         main(arguments)
