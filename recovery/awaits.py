@@ -13,7 +13,7 @@ from datetime import datetime
 from typing import Literal
 
 from recovery.facts import Facts, attempt_of
-from recovery.observed import EPOCH, Message, request_of, sent_at
+from recovery.observed import EPOCH, Message, moment_of, request_of, sent_at
 from taskhub import messages as m
 from taskhub.messages import Event
 
@@ -257,12 +257,12 @@ def _look_call(facts: Facts, leaf: Leaf) -> Delivery:
     entity = facts.related.get(str(call.get("InstanceId")))
     request_id = str((request_of(call) or {}).get("id"))
     queued = entity.requests_for(request_id) if entity is not None else []
-    if entity is not None and any(not entity.has_executed(x.task.event) for x in queued if x.task):
+    if entity is not None and any(not entity.entity.has_executed(x.task.event) for x in queued if x.task):
         return Delivery(leaf, "ready", "the request is queued", messages=tuple(queued))
-    if entity is not None and entity.keeps_for_later(call):
+    if entity is not None and entity.entity_restored.keeps_for_later(call):
         return Delivery(leaf, "ready", "the entity keeps the request until an earlier one arrives")
     hidden = facts.unseen.get("control", 0)
-    if entity is not None and entity.has_history and entity.has_executed(call):
+    if entity is not None and entity.entity_restored.has_executed(call):
         return _gone(leaf, "the entity has done it, and its reply is not queued", "reply", hidden)
     return _gone(leaf, "the entity has not done it, and the request is not queued", "request", hidden)
 
@@ -300,7 +300,7 @@ def lost_operations(facts: Facts) -> list[Delivery]:
         entity = facts.related.get(str(event.get("InstanceId")))
         if number in facts.open_calls or entity is None:
             continue
-        if entity.has_executed(event) or entity.keeps_for_later(event):
+        if entity.entity_restored.has_executed(event) or entity.entity_restored.keeps_for_later(event):
             continue
         if entity.requests_for(str((request_of(event) or {}).get("id"))):
             continue
@@ -309,6 +309,44 @@ def lost_operations(facts: Facts) -> list[Delivery]:
             Delivery(leaf, "lost", "the entity's state is from before it, and it is not queued", lost="request")
         )
     return found
+
+
+def entities_of_a_later_run(facts: Facts) -> dict[str, datetime]:
+    """Entities that have heard from a later run of this id, which is not here: id -> when this run last asked it.
+
+    Such an entity keeps back whatever this run asks next, because the request names one before it that the entity
+    connects with another run; it waits for that one in vain.
+    """
+    asked: dict[str, datetime] = {}
+    for event in facts.operations.values():
+        moment = moment_of((request_of(event) or {}).get("Timestamp"))
+        entity_id = str(event.get("InstanceId"))
+        asked[entity_id] = max(moment, asked.get(entity_id, EPOCH))
+    return {
+        entity_id: moment
+        for entity_id, moment in asked.items()
+        if (entity := facts.related.get(entity_id)) is not None
+        and (run := entity.entity_restored.received_from(facts.id)).get("ExecutionId") not in (None, facts.execution)
+        and entity.entity_restored.horizon <= moment <= moment_of(run.get("Last"))
+    }
+
+
+def is_ahead_of_parent(facts: Facts) -> bool:
+    """Whether an open history is that of a child for a call that its parent, being further behind, has not made."""
+    return facts.is_open and facts.start_event is not None and _is_not_called(facts, facts.start_event)
+
+
+def starts_ahead_of_parent(facts: Facts) -> list[Message]:
+    """Queued starts of a child for calls that its parent, being further behind, has not made."""
+    return [x for x in facts.starts if x.task and _is_not_called(facts, x.task.event)]
+
+
+def _is_not_called(facts: Facts, start: Event) -> bool:
+    parent = facts.related.get(str((facts.parent or {}).get("InstanceId")))
+    if parent is None or not parent.is_open or (parent.row_is_terminal and parent.row_is != "older"):
+        return False
+    run, number = attempt_of(start) or (None, None)
+    return run == parent.execution and isinstance(number, int) and (m.SUB_CREATED, number) not in parent.scheduled
 
 
 def not_awaited(facts: Facts) -> list[Delivery]:

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from recovery import passes, plans, rules
+from recovery.awaits import is_ahead_of_parent
 from recovery.facts import Facts
 from recovery.observed import Instance, Message
 from recovery.plans import Plan
@@ -26,7 +27,7 @@ from taskhub.hub import HubSettings, TaskHub
 MAX_ROUNDS = 5
 NAMED = 5
 WORST_FIRST = ("damaged", "lost", "stuck", "repeats", "undecided", "goes-on", "waiting", "orphan", "completed")
-UNREPAIRABLE = ("child-not-here", "work-not-in-history", "ahead-of-its-parent")  # named, for a person to look at
+UNREPAIRABLE = ("child-not-here", "work-not-in-history")  # named, for a person to look at
 UNREADABLE = (ValueError, TypeError, LookupError, AttributeError, OverflowError, Undecodable)
 Replay = Callable[[Facts], Any]
 Progress = Callable[[int], None]
@@ -58,6 +59,7 @@ class Examination:
     unseen: Mapping[str, int] = field(default_factory=dict)
     leases: list[str] = field(default_factory=list)
     waiting_parents: set[str] = field(default_factory=set)  # children that a parent's plan starts again
+    overtaken: set[str] = field(default_factory=set)  # instances with a child that is ahead of them
     encoding: m.Encoding = "base64"
     unknown: list[str] = field(default_factory=list)  # instances that were asked for and of which nothing is there
     orphan_blobs: Counter[str] = field(default_factory=Counter)  # payloads alone, and of how many instances
@@ -90,6 +92,8 @@ class Examination:
             if delivery.lost == "start":
                 created = verdict.facts.scheduled[m.SUB_CREATED, delivery.leaf.number]
                 self.waiting_parents.add(str(created.get("InstanceId")))
+        if any(finding.name == "ahead-of-its-parent" for finding in verdict.findings):
+            self.overtaken.add(str((verdict.facts.parent or {}).get("InstanceId")))
         if verdict.kind == "completed" and not verdict.needs_repair and not verdict.findings:
             return
         findings = "; ".join(f"{finding.name}: {finding.because}" for finding in verdict.findings)
@@ -208,6 +212,8 @@ class Doctor:
 
     def plan(self, verdict: Verdict, found: Examination) -> Plan:
         """The plan for one verdict of an examination."""
+        if verdict.instance_id in found.overtaken and is_ahead_of_parent(verdict.facts):
+            return Plan(verdict.instance_id, verdict.rule, ())  # first what is ahead of it goes, while it can be told
         try:
             plan = plans.make_plan(verdict, verdict.instance_id in found.waiting_parents, self.replies)
             # Whatever follows from a history that cannot be read whole may be wrong.

@@ -13,6 +13,7 @@ from datetime import datetime
 from functools import cached_property
 from typing import Any, Literal
 
+from recovery.entity_state import EntityState
 from recovery.observed import (
     ANSWERS,
     COMPLETES,
@@ -22,7 +23,6 @@ from recovery.observed import (
     Instance,
     Message,
     json_object,
-    moment_of,
     number_of,
     request_of,
     sent_at,
@@ -374,31 +374,21 @@ class Facts:
     # entities
 
     @cached_property
-    def entity_state(self) -> dict[str, Any]:
-        """An entity's {exists, state, sorter} from its history, which alone counts; empty without one."""
-        return json_object((self.start_event or {}).get("Input"))
+    def entity(self) -> EntityState:
+        """The state of an entity by its history, which alone counts for the engine; empty without one."""
+        return EntityState(json_object((self.start_event or {}).get("Input")))
+
+    @cached_property
+    def entity_restored(self) -> EntityState:
+        """The same after the entity's own repair, which puts what its row is ahead into the history."""
+        is_ahead = self.row_is == "newer" or not self.has_history
+        stored = {} if self.row_is_partial or not is_ahead else json_object((self.row or {}).get("Input"))
+        return EntityState(stored) if stored else self.entity
 
     @property
     def locked_by(self) -> str:
         """The orchestration in whose critical section this entity is; empty when it is in none."""
-        return str(self.entity_state.get("lockedBy") or "") if self.is_entity else ""
-
-    def has_executed(self, call: Event) -> bool:
-        """Whether this entity has executed a call, by its record of what it received from the caller."""
-        request = request_of(call) or {}
-        sorter = self.entity_state.get("sorter") or {}
-        last = (sorter.get("ReceivedFromInstance") or {}).get(request.get("parent") or "")
-        sent = moment_of(request.get("Timestamp"))
-        if last:
-            return moment_of(last.get("Last")) >= sent
-        return bool(sorter) and sent <= moment_of(sorter.get("ReceiveHorizon"))
-
-    def keeps_for_later(self, call: Event) -> bool:
-        """Whether this entity holds a request back until an earlier one of the same caller arrives."""
-        request = request_of(call) or {}
-        received = (self.entity_state.get("sorter") or {}).get("ReceivedFromInstance") or {}
-        buffered = (received.get(request.get("parent") or "") or {}).get("Buffered") or {}
-        return any(kept.get("id") == request.get("id") for kept in buffered.values() if isinstance(kept, dict))
+        return self.entity.locked_by if self.is_entity else ""
 
     def requests_for(self, request_id: str) -> list[Message]:
         """Queued requests with an id, when this is an entity."""

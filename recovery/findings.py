@@ -7,8 +7,15 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from recovery.awaits import Delivery, lost_operations, not_awaited
-from recovery.facts import Facts, attempt_of
+from recovery.awaits import (
+    Delivery,
+    entities_of_a_later_run,
+    is_ahead_of_parent,
+    lost_operations,
+    not_awaited,
+    starts_ahead_of_parent,
+)
+from recovery.facts import Facts
 from recovery.observed import Message
 from taskhub import messages as m
 from taskhub.accounts import Entity
@@ -200,17 +207,22 @@ def _work_not_in_history(f: Facts) -> Finding | None:
     return Finding("work-not-in-history", why)
 
 
+def _of_a_later_run(f: Facts) -> Finding | None:
+    found = entities_of_a_later_run(f) if f.is_open else {}
+    if not found:
+        return None
+    why = f"{', '.join(found)} has heard from a later run of it, and would keep back for ever what this one asks next"
+    return Finding("entity-of-a-later-run", why, "stuck")
+
+
 def _ahead_of_its_parent(f: Facts) -> Finding | None:
-    """A child at work for a call that its parent, being further behind, has not made yet, and may not make again."""
-    start = f.start_event if f.is_open else f.accepted_start and f.accepted_start.task and f.accepted_start.task.event
-    parent = f.related.get(str((f.parent or {}).get("InstanceId")))
-    if not start or parent is None or not parent.is_open:
+    """A child for a call that its parent, being further behind, has not made yet, and may not make again."""
+    surplus = tuple(starts_ahead_of_parent(f))
+    if not surplus and not is_ahead_of_parent(f):
         return None
-    run, number = attempt_of(start) or (None, None)
-    if run != parent.execution or not isinstance(number, int) or (m.SUB_CREATED, number) in parent.scheduled:
-        return None
-    why = f"its parent {parent.id} has not begun it here: on another path whatever is number {number} is answered by it"
-    return Finding("ahead-of-its-parent", why)
+    parent = (f.parent or {}).get("InstanceId")
+    why = f"its parent {parent} has not begun it here: on another path whatever gets its number is answered by it"
+    return Finding("ahead-of-its-parent", why, "wrong-result", surplus=surplus)
 
 
 def _poison(f: Facts) -> Finding | None:
@@ -237,7 +249,7 @@ FINDINGS: tuple[Callable[[Facts], Finding | None], ...] = (
     _no_row, _entity_drift, _locked, _drift, _status_behind,
     _dead_address, _dead_path, _other_generation, _after_the_end, _nobody_answers, _event_before_start,
     _lost_beside,
-    _operations_lost, _work_not_in_history, _ahead_of_its_parent,
+    _operations_lost, _of_a_later_run, _work_not_in_history, _ahead_of_its_parent,
     _poison, _unreadable_message, _wrong_queue,
 )  # fmt: skip
 

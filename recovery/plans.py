@@ -14,7 +14,15 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from recovery.awaits import Delivery, Leaf, pokes, starts_for_other_calls
+from recovery.awaits import (
+    Delivery,
+    Leaf,
+    entities_of_a_later_run,
+    is_ahead_of_parent,
+    pokes,
+    starts_for_other_calls,
+)
+from recovery.facts import Facts
 from recovery.observed import EPOCH, Message, request_of, sent_at
 from recovery.proofs import (
     custom_status,
@@ -23,7 +31,7 @@ from recovery.proofs import (
     row_from_start,
     status_from_history,
 )
-from recovery.repair_steps import CutHistory, Delete, PutRow, Send, Step, WriteHistory, WriteRow
+from recovery.repair_steps import Adopt, CutHistory, Delete, Purge, PutRow, Send, Step, WriteHistory, WriteRow
 from recovery.rules import Verdict
 from taskhub import messages as m
 from taskhub.messages import TaskMessage
@@ -72,6 +80,17 @@ class _Planner:
         self.unresolved: list[str] = []
 
     def plan(self) -> Plan:
+        if is_ahead_of_parent(self.f):
+            self._purge(self.f)
+        else:
+            self._mend()
+        order = (Delete, Purge, CutHistory, PutRow, WriteHistory, Adopt, WriteRow, Send)
+        steps = sorted(self.steps, key=lambda step: order.index(type(step)))
+        return Plan(
+            self.f.id, self.verdict.rule, tuple(steps), tuple(dict.fromkeys(self.repeats)), "; ".join(self.unresolved)
+        )
+
+    def _mend(self) -> None:
         handler = getattr(self, "_" + self.verdict.rule.replace("-", "_"), None)
         if handler is not None:
             handler()
@@ -80,12 +99,8 @@ class _Planner:
             self._send_missing(self.verdict.missing)
             for finding in self.verdict.findings:
                 self._send_missing(finding.missing)
+            self._adopt()
             self._mend_row()
-        order = (Delete, CutHistory, PutRow, WriteHistory, WriteRow, Send)
-        steps = sorted(self.steps, key=lambda step: order.index(type(step)))
-        return Plan(
-            self.f.id, self.verdict.rule, tuple(steps), tuple(dict.fromkeys(self.repeats)), "; ".join(self.unresolved)
-        )
 
     @property
     def _changes_history(self) -> bool:
@@ -112,6 +127,23 @@ class _Planner:
             self._delete(finding.surplus)
         if self.f.is_torn and self.f.is_open and not self._is_poked():
             self._poke()
+
+    def _purge(self, run: Facts) -> None:
+        """Removes a run that its parent has not asked for, after all that it began; asked for, it begins anew."""
+        for child in run.related.values():
+            mine = child.parent is not None and child.parent.get("ExecutionId") == run.execution
+            if mine and (child.is_open or child.starts):
+                self._purge(child)
+        self._delete(run.instance.messages)
+        self.steps.append(Purge(run.instance))
+        raised = sorted({str(event.get("Name")) for event in run.raised} - {"op"})
+        events = f", and the journal has to raise its events again: {', '.join(raised)}" if raised else ""
+        self.repeats.append(f"everything that {run.id} had done{events}")
+
+    def _adopt(self) -> None:
+        if self.f.is_open:
+            for entity_id, last in entities_of_a_later_run(self.f).items():
+                self.steps.append(Adopt(entity_id, self.f.id, str(self.f.execution), last))
 
     def _is_poked(self) -> bool:
         return any((x.queue, x.id) not in self.deleted for x in pokes(self.f))

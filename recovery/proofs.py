@@ -141,7 +141,7 @@ def row_from_history(facts: Facts) -> Entity:
     if isinstance(start.get("Generation"), int):
         columns["Generation"] = int(start["Generation"])
     if facts.is_entity:
-        exists = "true" if facts.entity_state.get("exists") else "false"
+        exists = "true" if facts.entity.exists else "false"
         columns["CustomStatus"] = f'{{"entityExists":{exists}}}'
     return columns | status_from_history(facts)
 

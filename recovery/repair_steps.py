@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 
-from recovery.observed import EPOCH, Message
+from recovery.observed import EPOCH, Instance, Message
 from taskhub import messages as m
 from taskhub.accounts import Entity
 from taskhub.layout import row_key
@@ -86,7 +86,32 @@ class CutHistory:
         return "delete the history" if self.position == 0 else f"delete the history from row {self.position} on"
 
 
-Step = Delete | Send | WriteRow | WriteHistory | PutRow | CutHistory
+@dataclass(frozen=True)
+class Purge:
+    """R3: delete a run that nobody asked for: its history, its blobs and its row."""
+
+    instance: Instance
+    repair: str = "R3"
+
+    def words(self) -> str:
+        return f"delete {self.instance.instance_id}: its history, its blobs and its row"
+
+
+@dataclass(frozen=True)
+class Adopt:
+    """Write into an entity's state which run of a caller it heard from last, and when."""
+
+    entity_id: str
+    caller: str
+    execution_id: str
+    last: datetime
+    repair: str = "history"
+
+    def words(self) -> str:
+        return f"tell {self.entity_id} that it last heard from run {self.execution_id} of {self.caller}"
+
+
+Step = Purge | Adopt | Delete | Send | WriteRow | WriteHistory | PutRow | CutHistory
 _SHOWN = ("RuntimeStatus", "ExecutionId", "Input", "Output")
 
 

@@ -13,12 +13,13 @@ from contextlib import suppress
 from datetime import datetime, timedelta
 from typing import Any
 
-from recovery.observed import EPOCH
+from recovery.observed import EPOCH, json_object
 from recovery.passes import container_of
 from recovery.plans import Plan
-from recovery.repair_steps import CutHistory, Delete, PutRow, Send, Step, WriteHistory, WriteRow
+from recovery.repair_steps import Adopt, CutHistory, Delete, Purge, PutRow, Send, Step, WriteHistory, WriteRow
 from recovery.rules import Verdict
 from taskhub import history as histories
+from taskhub import messages as m
 from taskhub import payloads
 from taskhub.accounts import MAX_TRANSACTION, Entity, Query, QueueMessage, Where, Write
 from taskhub.errors import NotFound
@@ -76,6 +77,10 @@ def _record(hub: TaskHub, plan: Plan, verdict: Verdict) -> dict[str, Any]:
         ],
         "rowBefore": instance.row if any(isinstance(step, WriteRow) for step in plan.steps) else None,
         "historyBefore": list(instance.history) if cuts else None,
+        "removedInstances": [
+            {"instance": x.instance_id, "row": x.row, "history": list(x.history)}
+            for x in (step.instance for step in plan.steps if isinstance(step, Purge))
+        ],
         "done": None,
     }
 
@@ -154,7 +159,26 @@ async def _cut_history(hub: TaskHub, instance_id: str, step: CutHistory) -> None
         await hub.account.tables.write(hub.names.history, Write("update", whole, mode="merge"))
 
 
+async def _purge(hub: TaskHub, _: str, step: Purge) -> None:
+    await hub.delete_instance(step.instance.instance_id)
+
+
+async def _adopt(hub: TaskHub, _: str, step: Adopt) -> None:
+    history = await hub.read_history(step.entity_id)
+    started = [event for event in history.events if event["EventType"] == m.EXECUTION_STARTED]
+    if not started:  # its state is put back first; then the next look asks for this again
+        return
+    state = json_object(started[0].get("Input"))
+    received = state.setdefault("sorter", {}).setdefault("ReceivedFromInstance", {})
+    last = {"Last": m.timestamp(step.last), "ExecutionId": step.execution_id}
+    received[step.caller] = {**received.get(step.caller, {}), **last}
+    started[0]["Input"] = json.dumps(state, ensure_ascii=False, separators=(",", ":"))
+    await hub.append_history(history, history.events, str(history.execution_id), 0)
+
+
 _DO: dict[type[Step], Callable[..., Any]] = {
+    Purge: _purge,
+    Adopt: _adopt,
     Delete: _delete,
     Send: _send,
     WriteRow: _write_row,

@@ -243,13 +243,7 @@ class TaskHubClient:
         """
         if await self.hub.read_row(instance_id) is None:
             return 0
-        await asyncio.gather(self.hub.delete_history(instance_id), self.hub.large.delete_of(instance_id))
-        entity: Entity = {"PartitionKey": escape_key(instance_id), "RowKey": ""}
-        try:
-            await self.hub.account.tables.write(self.hub.names.instances, Write("delete", entity))
-        except NotFound:  # somebody else purged it meanwhile
-            return 0
-        return 1
+        return int(await self.hub.delete_instance(instance_id))  # somebody else may have purged it meanwhile
 
     async def purge_by(self, query: StatusQuery) -> int:
         """Deletes the instances that the query finds and returns how many.

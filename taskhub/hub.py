@@ -296,11 +296,24 @@ class TaskHub:
         history.execution_id = execution_id
         history.checkpoint_complete = complete
 
+    async def delete_instance(self, instance_id: str) -> bool:
+        """Deletes an instance's history, its blobs and its row; False when it had no row.
+
+        The row goes last, so that a deletion which was cut short can be repeated.
+        """
+        await asyncio.gather(self.delete_history(instance_id), self.large.delete_of(instance_id))
+        try:
+            row: Entity = {"PartitionKey": escape_key(instance_id), "RowKey": ""}
+            await self.account.tables.write(self.names.instances, Write("delete", row))
+        except NotFound:
+            return False
+        return True
+
     async def delete_history(self, instance_id: str) -> None:
-        """Deletes all history rows of an instance."""
+        """Deletes all history rows of an instance, the last ones first: what remains of it is still a history."""
         partition = escape_key(instance_id)
         query = Query(where=[Where("PartitionKey", "eq", partition)], select=["PartitionKey", "RowKey"])
-        keys = [row.entity async for row in self.account.tables.rows(self.names.history, query)]
+        keys = [row.entity async for row in self.account.tables.rows(self.names.history, query)][::-1]
         for begin in range(0, len(keys), MAX_TRANSACTION):
             writes = [
                 Write("delete", {"PartitionKey": partition, "RowKey": key["RowKey"]})

@@ -265,9 +265,6 @@ class Simulation:
                 unknown = line.because.split("its parent ")[1].split(" has ")[0]
             if unknown:
                 self.seen.reported.bases.add(await self._base_of(hub, unknown))
-            if "ahead-of-its-parent" in line.findings:
-                parent = line.findings.split("its parent ")[1].split(" has ")[0]
-                self.seen.reported.behind.add((await self._base_of(hub, parent)).split("/")[0])
         self._read_repairs(await doctor.repair(found))
         await self.results.note(hub)
 

@@ -12,6 +12,7 @@ import pytest
 from recovery import rules
 from recovery.observed import Message, request_of, sent_at
 from recovery.plans import make_plan
+from recovery.repair_steps import Adopt, Delete, Purge
 from recovery.replay import Command, Replayed, load_app
 from taskhub import messages as m
 from taskhub.history import to_entity
@@ -229,7 +230,7 @@ def test_an_open_child_whose_start_for_another_call_is_queued_begins_anew_for_th
     assert [x.lost for x in rules.judge(replace(parent, related={kid.id: child})).missing] == ["start"]
 
 
-def test_a_child_at_work_for_a_call_that_its_parent_has_not_made_is_named_and_left():
+def test_a_child_for_a_call_that_its_parent_has_not_made_is_removed_and_begins_when_it_is_asked_for():
     parent, kid, number = parent_and_child("s3")
     rows = [row for row in kid.instance.history if row.get("EventType") != "ExecutionCompleted"]
     nothing = replace(kid, instance=replace(kid.instance, history=(), sentinel=None, row=None, messages=()))
@@ -247,6 +248,83 @@ def test_a_child_at_work_for_a_call_that_its_parent_has_not_made_is_named_and_le
         for child in (at_work, to_begin):
             verdict = rules.judge(replace(child, related={parent.id: parent}))
             assert ("ahead-of-its-parent" in {x.name for x in verdict.findings}) is is_named
+            steps = [type(step) for step in make_plan(verdict).steps]
+            if is_named:
+                assert verdict.needs_repair and steps == ([Purge] if child is at_work else [Delete])
+            assert (Purge in steps) is (is_named and child is at_work)
+
+
+def test_what_a_child_ahead_of_its_parent_has_begun_is_removed_before_it():
+    parent, kid, number = parent_and_child("s3")
+    rows = [row for row in kid.instance.history if row.get("EventType") != "ExecutionCompleted"]
+    running = as_child(replace(kid, instance=replace(kid.instance, history=tuple(rows))), number + 4, parent.execution)
+    below = as_child(one("c7E"), 0, running.execution)
+    other = as_child(one("lostwork"), 0, "another run")
+    family = {x.id: x for x in (below, other)}
+    grandparent = replace(parent, instance=replace(parent.instance, instance_id="p"))
+    plan = make_plan(rules.judge(replace(running, related={**family, "p": grandparent})))
+    assert [step.instance.instance_id for step in plan.steps if isinstance(step, Purge)] == ["c7E", kid.id]
+    assert {step.message.task.kind for step in plan.steps if isinstance(step, Delete)} == {
+        m.EXECUTION_STARTED, m.TASK_SCHEDULED,
+    }  # fmt: skip
+    assert plan.may_repeat == ("everything that c7E had done", f"everything that {kid.id} had done")
+
+
+def test_a_child_whose_parent_has_its_end_in_the_row_is_left():
+    parent, kid, number = parent_and_child("s3")
+    rows = [row for row in kid.instance.history if row.get("EventType") != "ExecutionCompleted"]
+    running = as_child(replace(kid, instance=replace(kid.instance, history=tuple(rows))), number + 4, parent.execution)
+    ended = {**parent.row, "RuntimeStatus": "Completed"}
+    over = replace(parent, instance=replace(parent.instance, instance_id="p", row=ended))
+    verdict = rules.judge(replace(running, related={"p": over}))
+    assert "ahead-of-its-parent" not in {x.name for x in verdict.findings}
+
+
+def asked(caller, run, sent, entity_id="@ledger@a", **last):
+    """A caller whose history holds a signal to an entity, and that entity with what it keeps of the caller."""
+    request = {"id": "r1", "signal": True, "parent": caller.id, "parentExecution": run, "Timestamp": sent}
+    signal = {**caller.instance.history[0], "RowKey": row_key(len(caller.instance.history)), "EventType": "EventSent",
+              "EventId": 90, "Name": "op", "Input": json.dumps(request), "InstanceId": entity_id}  # fmt: skip
+    state = {
+        "exists": True,
+        "sorter": {"ReceivedFromInstance": {caller.id: last}, "ReceiveHorizon": "2026-11-20T00:00:00Z"},
+    }
+    entity = one("s5state")
+    row = {**entity.row, "Input": json.dumps(state)}
+    entity = replace(entity, instance=replace(entity.instance, row=row, history=(), messages=(), instance_id=entity_id))
+    whole = replace(caller.instance, history=(*caller.instance.history, signal))
+    return replace(caller, instance=whole, related={entity_id: entity}, replayed=None)
+
+
+SENT, LATER, EARLIER = "2026-11-21T10:00:00.0000000Z", "2026-11-21T10:00:05.0000000Z", "2026-11-21T09:00:00.0000000Z"
+
+
+def test_an_entity_that_heard_from_a_later_run_is_told_of_the_run_that_is_here():
+    caller = one("c7E")
+    later = rules.judge(asked(caller, caller.execution, SENT, Last=LATER, ExecutionId="later"))
+    assert "entity-of-a-later-run" in {x.name for x in later.findings} and later.needs_repair
+    (step,) = [step for step in make_plan(later).steps if isinstance(step, Adopt)]
+    assert (step.entity_id, step.caller, step.execution_id) == ("@ledger@a", caller.id, caller.execution)
+    assert m.timestamp(step.last) == SENT
+
+
+@pytest.mark.parametrize(
+    "last", [{"Last": LATER, "ExecutionId": "mine"}, {"Last": EARLIER, "ExecutionId": "earlier"}, {}],
+    ids=["this run", "an earlier run", "no run"],
+)  # fmt: skip
+def test_an_entity_that_heard_last_from_this_run_or_an_earlier_one_is_left(last):
+    caller = one("c7E")
+    last = {**last, "ExecutionId": caller.execution} if last.get("ExecutionId") == "mine" else last
+    verdict = rules.judge(asked(caller, caller.execution, SENT, **last))
+    assert "entity-of-a-later-run" not in {x.name for x in verdict.findings}
+
+
+def test_what_an_entity_has_executed_is_told_by_the_state_that_its_repair_restores():
+    caller = one("c7E")
+    behind = asked(caller, caller.execution, SENT, Last=LATER, ExecutionId=caller.execution)
+    assert "operations-lost" not in {x.name for x in rules.judge(behind).findings}
+    unknown = asked(caller, caller.execution, SENT, Last=EARLIER, ExecutionId=caller.execution)
+    assert "operations-lost" in {x.name for x in rules.judge(unknown).findings}
 
 
 def test_a_lost_start_of_a_child_is_sent_under_the_time_at_which_it_was_asked_for():
