@@ -3,119 +3,27 @@
 from __future__ import annotations
 
 import asyncio
-import json
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from datetime import timedelta
-from pathlib import Path
 from typing import Any
 
 import pytest
 
 from lab.deliveries import Deliveries
-from lab.engine import Engine, Identity
-from lab.function_index import FunctionIndex
-from lab.host_json import DurableSettings
 from lab.rows import LATE_SECONDS
 from lab.virtual_time import VirtualClock, run
-from lab.worker.local import LocalWorker
 from taskhub import messages
-from taskhub.accounts import Account, Write, open_account
-from taskhub.accounts.embedded import open_embedded
-from taskhub.client import TaskHubClient
+from taskhub.accounts import Account, Row, Write, open_account
 from taskhub.errors import AccountUnreachable
 from taskhub.history import History
 from taskhub.hub import HubSettings, Offer, TaskHub
 from taskhub.messages import TaskMessage
+from tests.lab.workbench import CONTROL, SETTINGS, WORK, Bench, Play
 from tests.taskhub.hubs import Broken
 
-APP = Path(__file__).resolve().parent.parent / "function_apps" / "sturdy"
 pytestmark = pytest.mark.filterwarnings("ignore:azure.functions df_loads:DeprecationWarning")
 HOUR = timedelta(hours=1)
-SETTINGS = DurableSettings(
-    hub="Handed", partition_count=1, control_queue_visibility=HOUR, work_item_queue_visibility=HOUR,
-    max_concurrent_activities=4, max_queue_polling_interval=timedelta(seconds=1),
-)  # fmt: skip
-CONTROL, WORK = "handed-control-00", "handed-workitems"
-
-
-class Counting:
-    """A service that notes which of its operations are called, and what they found."""
-
-    def __init__(self, service: Any) -> None:
-        self._service = service
-        self.taken = 0
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._service, name)
-
-    async def get(self, *arguments: Any) -> Any:
-        found = await self._service.get(*arguments)
-        self.taken += len(found)
-        return found
-
-
-class Bench:
-    def __init__(self, account: Account, engine: Engine, queues: Counting) -> None:
-        self.account, self.engine, self.queues = account, engine, queues
-        self.hub, self.client = engine.hub, TaskHubClient(engine.hub)
-
-    async def start(self, name: str, instance_id: str, data: Any = None) -> None:
-        await self.client.start(name, instance_id, json.dumps(json.dumps(data)))
-
-    async def state(self, instance_id: str) -> str:
-        status = await self.client.status(instance_id)
-        return status.runtime_status if status else "missing"
-
-    async def ended(self, instance_id: str) -> str:
-        for _ in range(600):
-            if (state := await self.state(instance_id)) not in ("Pending", "Running"):
-                break
-            await asyncio.sleep(1)
-        return state
-
-    async def left(self) -> int:
-        return sum([await self.account.queues.count(queue) for queue in (CONTROL, WORK)])
-
-
-Play = Callable[..., None]
-
-
-@pytest.fixture(scope="module")
-def worker() -> Iterator[LocalWorker]:
-    worker = LocalWorker(APP)
-    yield worker
-    asyncio.run(worker.close())
-
-
-@pytest.fixture
-def play(worker: LocalWorker) -> Play:
-    """Plays a scenario with an engine at work, in virtual time."""
-
-    def begin(scenario: Callable[[Bench], Awaitable[None]], replicated: bool = False, **durable: Any) -> None:
-        async def main(clock: VirtualClock) -> None:
-            account: Account = open_embedded(":memory:", clock, replicated=replicated)
-            queues = Counting(account.queues)
-            account.queues = queues  # type: ignore[assignment]
-            engine = Engine(
-                account, replace(SETTINGS, **durable), worker, FunctionIndex(worker.functions), clock,
-                Identity("handy"), 30, lambda _: None, _no_http, alone=True,
-            )  # fmt: skip
-            await engine.start()
-            await asyncio.sleep(1)  # the queues have been looked at once
-            try:
-                await scenario(Bench(account, engine, queues))
-            finally:
-                await engine.stop()
-                await account.close()
-
-        run(main)
-
-    return begin
-
-
-async def _no_http(_: str) -> str:
-    raise OSError("there is no network here")
 
 
 # handing over
@@ -188,7 +96,7 @@ def test_nothing_overtakes_what_waits_in_the_queue(play: Play) -> None:
 def test_a_message_for_later_or_for_another_hosts_partition_is_put_for_everybody(play: Play) -> None:
     async def scenario(bench: Bench) -> None:
         assert bench.hub.receiver is not None
-        for queue, delay in ((CONTROL, timedelta(seconds=1)), ("handed-control-01", timedelta(0))):
+        for queue, delay in ((CONTROL, timedelta(seconds=1)), ("sturdy-control-01", timedelta(0))):
             assert bench.hub.receiver.offer(queue, delay) is None
 
     play(scenario)
@@ -201,9 +109,9 @@ def test_no_more_activities_run_than_may_however_their_work_items_come(play: Pla
         for _ in range(300):
             most = max(most, len(bench.engine.activities._running))
             await asyncio.sleep(1)
-        assert (most, await bench.state("fan"), await bench.left()) == (4, "Completed", 0)
+        assert (most, (await bench.status("fan")).runtime_status, await bench.left()) == (4, "Completed", 0)
 
-    play(scenario)
+    play(scenario, max_concurrent_activities=4)
 
 
 def test_a_put_that_fails_gives_its_place_back(play: Play) -> None:
@@ -266,7 +174,7 @@ class Hand:
     """Deliveries with one work item in hand, on a hub in memory."""
 
     def __init__(self, account: Account, clock: VirtualClock) -> None:
-        self.account, self.hub = account, TaskHub(account, HubSettings("Handed", 1), clock)
+        self.account, self.hub = account, TaskHub(account, HubSettings(SETTINGS.hub, 1), clock)
         self.deliveries = Deliveries(self.hub, clock)
         work = messages.event(messages.TASK_SCHEDULED, clock.now(), 0, Name="x", Input=None)
         done = messages.event(messages.TASK_COMPLETED, clock.now(), TaskScheduledId=0, Result="1")
@@ -340,13 +248,19 @@ def test_a_result_that_cannot_be_written_leaves_its_work_item_to_run_again() -> 
 # rows
 
 
+async def end_a_turn_that_changes_nothing(bench: Bench) -> Row | None:
+    """The instance `many` has heard one of its three events; returns its row from before that."""
+    await bench.start("collect", "many", 3)
+    await asyncio.sleep(30)
+    before = await bench.hub.read_row("many")
+    await bench.client.raise_event("many", "news", "1")
+    await asyncio.sleep(0.5)
+    return before
+
+
 def test_a_row_that_says_nothing_new_but_the_time_is_written_late_and_read_at_once(play: Play) -> None:
     async def scenario(bench: Bench) -> None:
-        await bench.start("collect", "many", 3)
-        await asyncio.sleep(30)
-        before = await bench.hub.read_row("many")
-        await bench.client.raise_event("many", "news", "1")
-        await asyncio.sleep(0.5)
+        before = await end_a_turn_that_changes_nothing(bench)
         between, status = await bench.hub.read_row("many"), await bench.client.status("many")
         await asyncio.sleep(LATE_SECONDS)
         after = await bench.hub.read_row("many")
@@ -359,24 +273,18 @@ def test_a_row_that_says_nothing_new_but_the_time_is_written_late_and_read_at_on
 
 def test_a_late_time_does_not_bring_back_a_row_that_was_purged(play: Play) -> None:
     async def scenario(bench: Bench) -> None:
-        await bench.start("collect", "many", 3)
-        await asyncio.sleep(30)
-        await bench.client.raise_event("many", "news", "1")
-        await asyncio.sleep(0.5)
+        await end_a_turn_that_changes_nothing(bench)
         row = Write("delete", {"PartitionKey": "many", "RowKey": ""})
         await bench.account.tables.write(bench.hub.names.instances, row)
         await asyncio.sleep(LATE_SECONDS)
-        assert await bench.state("many") == "missing"
+        assert await bench.client.status("many") is None
 
     play(scenario)
 
 
 def test_a_host_that_stops_writes_the_times_that_are_late(play: Play) -> None:
     async def scenario(bench: Bench) -> None:
-        await bench.start("collect", "many", 3)
-        await asyncio.sleep(30)
-        await bench.client.raise_event("many", "news", "1")
-        await asyncio.sleep(0.5)
+        await end_a_turn_that_changes_nothing(bench)
         late = bench.hub.late_times["many"]
         await bench.engine.stop()
         row = await bench.hub.read_row("many")
@@ -395,4 +303,4 @@ def test_an_offer_is_taken_once(play: Play) -> None:
                 offer.withdraw()
         assert bench.engine.activities._reserved == 0
 
-    play(scenario)
+    play(scenario, max_concurrent_activities=4)
