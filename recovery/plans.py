@@ -7,23 +7,14 @@ Made again after it was carried out half-way, a plan holds only what is still to
 
 from __future__ import annotations
 
-import json
 import uuid
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
 
-from recovery.awaits import (
-    Delivery,
-    Leaf,
-    entities_of_a_later_run,
-    is_ahead_of_parent,
-    pokes,
-    starts_for_other_calls,
-)
+from recovery.awaits import entities_of_a_later_run, is_ahead_of_parent, pokes
 from recovery.facts import Facts
-from recovery.observed import EPOCH, Message, request_of, sent_at
+from recovery.observed import EPOCH, Message
 from recovery.proofs import (
     custom_status,
     restored_rows,
@@ -32,11 +23,11 @@ from recovery.proofs import (
     status_from_history,
 )
 from recovery.repair_steps import Adopt, CutHistory, Delete, Purge, PutRow, Send, Step, WriteHistory, WriteRow
+from recovery.resend import Draft
 from recovery.rules import Verdict
 from taskhub import messages as m
 from taskhub.messages import TaskMessage
 
-POKE = "__recovery_poke"
 LOST = "recovery: what it needs was lost with the region"
 
 
@@ -55,29 +46,20 @@ class Plan:
         return not self.steps
 
 
-def make_plan(
-    verdict: Verdict,
-    has_parent: bool = False,
-    replies: Mapping[str, str] | None = None,
-) -> Plan:
+def make_plan(verdict: Verdict, has_parent: bool = False, replies: Mapping[str, str] | None = None) -> Plan:
     """The plan for a verdict.
 
-    `has_parent`: a parent's plan starts it again; `replies`: what an entity
-    answered (JSON text), by the id of the instance that waits for it.
+    `has_parent`: a parent's plan starts it again; `replies`: what an entity answered (JSON text), by the id of the
+    instance that waits for it.
     """
     return _Planner(verdict, has_parent, replies or {}).plan()
 
 
-class _Planner:
+class _Planner(Draft):
     def __init__(self, verdict: Verdict, has_parent: bool, replies: Mapping[str, str]) -> None:
+        super().__init__(verdict.facts, replies)
         self.verdict = verdict
-        self.replies = replies
-        self.f = verdict.facts
         self.has_parent = has_parent
-        self.steps: list[Step] = []
-        self.deleted: set[tuple[str, str]] = set()
-        self.repeats: list[str] = []
-        self.unresolved: list[str] = []
 
     def plan(self) -> Plan:
         if is_ahead_of_parent(self.f):
@@ -96,9 +78,9 @@ class _Planner:
             handler()
         if not self._changes_history:
             self._remove_surplus()
-            self._send_missing(self.verdict.missing)
+            self.send_missing(self.verdict.missing)
             for finding in self.verdict.findings:
-                self._send_missing(finding.missing)
+                self.send_missing(finding.missing)
             self._adopt()
             self._mend_row()
 
@@ -112,21 +94,15 @@ class _Planner:
 
     # removing
 
-    def _delete(self, found: Iterator[Message] | list[Message] | tuple[Message, ...]) -> None:
-        for message in found:
-            if (message.queue, message.id) not in self.deleted:
-                self.deleted.add((message.queue, message.id))
-                self.steps.append(Delete(message))
-
     def _remove_surplus(self) -> None:
-        self._delete(self.verdict.surplus)
+        self.delete(self.verdict.surplus)
         for finding in self.verdict.findings:
             for message in finding.surplus:
                 if finding.name == "ahead-of-history" and message.task and message.task.kind in _RESULTS:
                     self.repeats.append(f"what {message.describe()} answers, if the code asks for it again")
-            self._delete(finding.surplus)
+            self.delete(finding.surplus)
         if self.f.is_torn and self.f.is_open and not self._is_poked():
-            self._poke()
+            self.poke()
 
     def _purge(self, run: Facts) -> None:
         """Removes a run that its parent has not asked for, after all that it began; asked for, it begins anew."""
@@ -134,7 +110,7 @@ class _Planner:
             mine = child.parent is not None and child.parent.get("ExecutionId") == run.execution
             if mine and (child.is_open or child.starts):
                 self._purge(child)
-        self._delete(run.instance.messages)
+        self.delete(run.instance.messages)
         self.steps.append(Purge(run.instance))
         raised = sorted({str(event.get("Name")) for event in run.raised} - {"op"})
         events = f", and the journal has to raise its events again: {', '.join(raised)}" if raised else ""
@@ -147,115 +123,6 @@ class _Planner:
 
     def _is_poked(self) -> bool:
         return any((x.queue, x.id) not in self.deleted for x in pokes(self.f))
-
-    # sending
-
-    def _address(self) -> dict[str, Any]:
-        return {"sender_instance": self.f.id, "sender_execution": self.f.execution or ""}
-
-    def _send_missing(self, missing: tuple[Delivery, ...]) -> None:
-        for delivery in missing:
-            getattr(self, f"_send_{delivery.lost.replace(' ', '_')}")(delivery.leaf)
-
-    def _send_work_item(self, leaf: Leaf) -> None:
-        event = self.f.scheduled[m.TASK_SCHEDULED, leaf.number]
-        text = event.get("Input")
-        command = self.f.replayed.commands.get(leaf.number) if self.f.replayed else None
-        if text is None and command is not None:
-            text = command.input
-        if text is None:
-            self.unresolved.append(
-                f"the input of {leaf.describe()} is neither in the history nor found by a replay: give --app"
-            )
-            return
-        work = m.event(
-            m.TASK_SCHEDULED, self.f.now, leaf.number, Name=event.get("Name"), Version=event.get("Version") or "",
-            Input=text, ParentTraceContext=None,
-        )  # fmt: skip
-        task = TaskMessage(work, self.f.id, self.f.execution, with_context=True, **self._address())
-        self.steps.append(Send(task, "R6"))
-        self.repeats.append(f"activity {event.get('Name')} (number {leaf.number})")
-
-    def _send_timer(self, leaf: Leaf) -> None:
-        created = self.f.scheduled[m.TIMER_CREATED, leaf.number]
-        fire_at = str(created.get("FireAt"))
-        event = m.event(m.TIMER_FIRED, self.f.now, TimerId=leaf.number, FireAt=fire_at)
-        due = m.parse_timestamp(fire_at)
-        task = TaskMessage(event, self.f.id, self.f.execution, **self._address())
-        self.steps.append(Send(task, "R5", due if due > self.f.now else EPOCH))
-
-    def _send_start(self, leaf: Leaf) -> None:
-        created = self.f.scheduled[m.SUB_CREATED, leaf.number]
-        text = created.get("Input")
-        command = self.f.replayed.commands.get(leaf.number) if self.f.replayed else None
-        if text is None and command is not None:
-            text = command.input
-        elif text is None and self.f.replayed is None:
-            self.unresolved.append(f"the input of {leaf.describe()} is not in the history: give --app")
-            return
-        child_id, execution = str(created.get("InstanceId")), uuid.uuid4().hex
-        self._delete(starts_for_other_calls(self.f, leaf.number))
-        # Under the time at which it was asked for, so that events accepted since then still count as this run's.
-        start = m.execution_started(
-            sent_at(created), child_id, execution, str(created.get("Name")), text, created.get("Version") or "", None,
-            {"InstanceId": self.f.id, "ExecutionId": self.f.execution, "TaskScheduleId": leaf.number,
-             "Name": (self.f.start_event or {}).get("Name")},
-        )  # fmt: skip
-        task = TaskMessage(start, child_id, execution, with_context=True, **self._address())
-        self.steps.append(Send(task, "R5"))
-        child = self.f.related.get(child_id)
-        if child is not None and (child.row or child.has_history):
-            self.repeats.append(f"sub-orchestration {child_id} from its beginning")
-
-    def _send_completion(self, leaf: Leaf) -> None:
-        self._delete(starts_for_other_calls(self.f, leaf.number))
-        child = self.f.related[str(self.f.scheduled[m.SUB_CREATED, leaf.number].get("InstanceId"))]
-        status = child.end_status if child.end_event else child.status
-        result = child.end_event.get("Result") if child.end_event else (child.row or {}).get("Output")
-        if status == "Completed":
-            event = m.event(m.SUB_COMPLETED, self.f.now, TaskScheduledId=leaf.number, Result=result)
-        else:
-            event = m.event(
-                m.SUB_FAILED, self.f.now, TaskScheduledId=leaf.number, Reason=result, Details=None, FailureDetails=None
-            )
-        address: dict[str, Any] = {"sender_instance": child.id, "sender_execution": child.execution or ""}
-        self.steps.append(Send(TaskMessage(event, self.f.id, self.f.execution, **address), "R5"))
-
-    def _send_request(self, leaf: Leaf) -> None:
-        call = self.f.operations[leaf.number]
-        event = m.event(
-            m.EVENT_RAISED, self.f.now, Name=call.get("Name"), Input=call.get("Input"), ParentTraceContext=None
-        )
-        self.steps.append(Send(TaskMessage(event, str(call.get("InstanceId")), None, **self._address()), "R5"))
-
-    def _send_reply(self, leaf: Leaf) -> None:
-        call = self.f.open_calls[leaf.number]
-        request = request_of(call) or {}
-        entity_id = str(call.get("InstanceId"))
-        if self.f.id in self.replies:
-            data = json.dumps({"result": self.replies[self.f.id]})
-            event = m.event(m.EVENT_RAISED, self.f.now, Name=request.get("id"), Input=data, ParentTraceContext=None)
-            task = TaskMessage(event, self.f.id, self.f.execution, sender_instance=entity_id)
-            self.steps.append(Send(task, "R5"))
-            return
-        # Under its old time the entity would take the request for a duplicate and stay silent; the id is what counts.
-        again = {**request, "Timestamp": m.timestamp(self.f.now), "Predecessor": request.get("Timestamp")}
-        text = json.dumps(again, ensure_ascii=False, separators=(",", ":"))
-        event = m.event(m.EVENT_RAISED, self.f.now, Name=call.get("Name"), Input=text, ParentTraceContext=None)
-        self.steps.append(Send(TaskMessage(event, entity_id, None, **self._address()), "R5"))
-        self.repeats.append(f"operation '{request.get('op')}' of {entity_id} (unless its answer is given: --reply)")
-
-    def _send_event(self, leaf: Leaf) -> None:
-        self.unresolved.append(f"{leaf.describe()} is in the journal only: python -m recovery reconcile raises it")
-
-    def _send_command(self, leaf: Leaf) -> None:
-        self._poke()
-
-    def _poke(self) -> None:
-        if any(isinstance(step, Send) and step.repair == "R8" for step in self.steps):
-            return
-        event = m.event(m.EVENT_RAISED, self.f.now, Name=POKE, Input="null", ParentTraceContext=None)
-        self.steps.append(Send(TaskMessage(event, self.f.id, None), "R8"))
 
     # rows
 
@@ -276,7 +143,7 @@ class _Planner:
 
     def _start_without_row(self) -> None:
         self._row_of(self.f.refused_starts[-1])
-        self._delete(self.f.refused_starts[:-1])
+        self.delete(self.f.refused_starts[:-1])
 
     def _restart_without_row(self) -> None:
         self._start_without_row()
@@ -302,7 +169,7 @@ class _Planner:
     def _history_lost(self) -> None:
         if self._is_somebodys_child():
             return
-        self._delete([x for x in self.f.instance.messages if x not in self.f.event_messages])
+        self.delete([x for x in self.f.instance.messages if x not in self.f.event_messages])
         self.steps.append(CutHistory(0))
         self._start_again(uuid.uuid4().hex)
         self.repeats.append(f"all activities of {self.f.id}: it begins anew")
@@ -362,7 +229,7 @@ class _Planner:
         """An event that is dequeued before the start is dropped, so those that wait are put behind it."""
         for message in self.f.event_messages:
             if message.task is not None:
-                self._delete([message])
+                self.delete([message])
                 self.steps.append(Send(message.task, "R4"))
 
     def _blob_of_start_missing(self) -> None:
@@ -373,13 +240,13 @@ class _Planner:
         self.unresolved.append("the start's payload is lost; the journal starts it again with its input")
 
     def _start_repeats(self) -> None:
-        self._delete(self.verdict.surplus)
+        self.delete(self.verdict.surplus)
         done = [x.describe() for x in self.verdict.surplus if x.task]
         self.repeats.append(f"everything it had done: {', '.join(sorted(set(done)))}")
 
     def _child_restarts(self) -> None:
         if self.f.accepted_start is not None:
-            self._delete([self.f.accepted_start])
+            self.delete([self.f.accepted_start])
 
     def _result_in_row(self) -> None:
         row = self.f.row or {}
@@ -388,9 +255,7 @@ class _Planner:
         end = m.event(m.EXECUTION_COMPLETED, now, number, OrchestrationStatus=self.f.status, Result=row.get("Output"))
         events = (m.event(m.ORCHESTRATOR_STARTED, now), end, m.event(m.ORCHESTRATOR_COMPLETED, now))
         self.steps.append(WriteHistory(events, str(self.f.execution), len(self.f.events)))
-        self._delete(
-            [x for x in self.f.instance.messages if x.task and x.task.execution_id in (None, self.f.execution)]
-        )
+        self.delete([x for x in self.f.instance.messages if x.task and x.task.execution_id in (None, self.f.execution)])
 
     def _entity_history_lost(self) -> None:
         row = self.f.row or {}
@@ -414,7 +279,7 @@ class _Planner:
         if len(restored) == len(self.f.gaps):
             self.steps.extend(restored)
             answers = [x for x in self.f.answers if x.task and any(x.task.event == step.event for step in restored)]
-            self._delete(answers)
+            self.delete(answers)
             return
         self._back_to(self.f.gaps[0])
 

@@ -1,0 +1,145 @@
+"""What a plan sends again for what is lost: work items, timers, starts, completions, requests and replies."""
+
+from __future__ import annotations
+
+import json
+import uuid
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from recovery.awaits import Delivery, Leaf, starts_for_other_calls
+from recovery.facts import Facts
+from recovery.observed import EPOCH, Message, request_of, sent_at
+from recovery.repair_steps import Delete, Send, Step
+from taskhub import messages as m
+from taskhub.messages import TaskMessage
+
+POKE = "__recovery_poke"
+
+
+class Draft:
+    """A plan while it is made: its steps, what they may repeat, and what is left to a person."""
+
+    def __init__(self, facts: Facts, replies: Mapping[str, str]) -> None:
+        self.f = facts
+        self.replies = replies
+        self.steps: list[Step] = []
+        self.deleted: set[tuple[str, str]] = set()
+        self.repeats: list[str] = []
+        self.unresolved: list[str] = []
+
+    def delete(self, found: Iterable[Message]) -> None:
+        """Deletes messages, each once."""
+        for message in found:
+            if (message.queue, message.id) not in self.deleted:
+                self.deleted.add((message.queue, message.id))
+                self.steps.append(Delete(message))
+
+    def _address(self) -> dict[str, Any]:
+        return {"sender_instance": self.f.id, "sender_execution": self.f.execution or ""}
+
+    def send_missing(self, missing: Iterable[Delivery]) -> None:
+        """Sends what would bring each delivery, or says why it cannot."""
+        for delivery in missing:
+            getattr(self, f"_send_{delivery.lost.replace(' ', '_')}")(delivery.leaf)
+
+    def _send_work_item(self, leaf: Leaf) -> None:
+        event = self.f.scheduled[m.TASK_SCHEDULED, leaf.number]
+        text = event.get("Input")
+        command = self.f.replayed.commands.get(leaf.number) if self.f.replayed else None
+        if text is None and command is not None:
+            text = command.input
+        if text is None:
+            self.unresolved.append(
+                f"the input of {leaf.describe()} is neither in the history nor found by a replay: give --app"
+            )
+            return
+        work = m.event(
+            m.TASK_SCHEDULED, self.f.now, leaf.number, Name=event.get("Name"), Version=event.get("Version") or "",
+            Input=text, ParentTraceContext=None,
+        )  # fmt: skip
+        task = TaskMessage(work, self.f.id, self.f.execution, with_context=True, **self._address())
+        self.steps.append(Send(task, "R6"))
+        self.repeats.append(f"activity {event.get('Name')} (number {leaf.number})")
+
+    def _send_timer(self, leaf: Leaf) -> None:
+        created = self.f.scheduled[m.TIMER_CREATED, leaf.number]
+        fire_at = str(created.get("FireAt"))
+        event = m.event(m.TIMER_FIRED, self.f.now, TimerId=leaf.number, FireAt=fire_at)
+        due = m.parse_timestamp(fire_at)
+        task = TaskMessage(event, self.f.id, self.f.execution, **self._address())
+        self.steps.append(Send(task, "R5", due if due > self.f.now else EPOCH))
+
+    def _send_start(self, leaf: Leaf) -> None:
+        created = self.f.scheduled[m.SUB_CREATED, leaf.number]
+        text = created.get("Input")
+        command = self.f.replayed.commands.get(leaf.number) if self.f.replayed else None
+        if text is None and command is not None:
+            text = command.input
+        elif text is None and self.f.replayed is None:
+            self.unresolved.append(f"the input of {leaf.describe()} is not in the history: give --app")
+            return
+        child_id, execution = str(created.get("InstanceId")), uuid.uuid4().hex
+        self.delete(starts_for_other_calls(self.f, leaf.number))
+        # Under the time at which it was asked for, so that events accepted since then still count as this run's.
+        start = m.execution_started(
+            sent_at(created), child_id, execution, str(created.get("Name")), text, created.get("Version") or "", None,
+            {"InstanceId": self.f.id, "ExecutionId": self.f.execution, "TaskScheduleId": leaf.number,
+             "Name": (self.f.start_event or {}).get("Name")},
+        )  # fmt: skip
+        task = TaskMessage(start, child_id, execution, with_context=True, **self._address())
+        self.steps.append(Send(task, "R5"))
+        child = self.f.related.get(child_id)
+        if child is not None and (child.row or child.has_history):
+            self.repeats.append(f"sub-orchestration {child_id} from its beginning")
+
+    def _send_completion(self, leaf: Leaf) -> None:
+        self.delete(starts_for_other_calls(self.f, leaf.number))
+        child = self.f.related[str(self.f.scheduled[m.SUB_CREATED, leaf.number].get("InstanceId"))]
+        status = child.end_status if child.end_event else child.status
+        result = child.end_event.get("Result") if child.end_event else (child.row or {}).get("Output")
+        if status == "Completed":
+            event = m.event(m.SUB_COMPLETED, self.f.now, TaskScheduledId=leaf.number, Result=result)
+        else:
+            event = m.event(
+                m.SUB_FAILED, self.f.now, TaskScheduledId=leaf.number, Reason=result, Details=None, FailureDetails=None
+            )
+        address: dict[str, Any] = {"sender_instance": child.id, "sender_execution": child.execution or ""}
+        self.steps.append(Send(TaskMessage(event, self.f.id, self.f.execution, **address), "R5"))
+
+    def _send_request(self, leaf: Leaf) -> None:
+        call = self.f.operations[leaf.number]
+        event = m.event(
+            m.EVENT_RAISED, self.f.now, Name=call.get("Name"), Input=call.get("Input"), ParentTraceContext=None
+        )
+        self.steps.append(Send(TaskMessage(event, str(call.get("InstanceId")), None, **self._address()), "R5"))
+
+    def _send_reply(self, leaf: Leaf) -> None:
+        call = self.f.open_calls[leaf.number]
+        request = request_of(call) or {}
+        entity_id = str(call.get("InstanceId"))
+        if self.f.id in self.replies:
+            data = json.dumps({"result": self.replies[self.f.id]})
+            event = m.event(m.EVENT_RAISED, self.f.now, Name=request.get("id"), Input=data, ParentTraceContext=None)
+            task = TaskMessage(event, self.f.id, self.f.execution, sender_instance=entity_id)
+            self.steps.append(Send(task, "R5"))
+            return
+        # Under its old time the entity would take the request for a duplicate and stay silent; the id is what counts.
+        again = {**request, "Timestamp": m.timestamp(self.f.now), "Predecessor": request.get("Timestamp")}
+        text = json.dumps(again, ensure_ascii=False, separators=(",", ":"))
+        event = m.event(m.EVENT_RAISED, self.f.now, Name=call.get("Name"), Input=text, ParentTraceContext=None)
+        self.steps.append(Send(TaskMessage(event, entity_id, None, **self._address()), "R5"))
+        self.repeats.append(f"operation '{request.get('op')}' of {entity_id} (unless its answer is given: --reply)")
+
+    def _send_event(self, leaf: Leaf) -> None:
+        self.unresolved.append(f"{leaf.describe()} is in the journal only: python -m recovery reconcile raises it")
+
+    def _send_command(self, leaf: Leaf) -> None:
+        self.poke()
+
+    def poke(self) -> None:
+        """Sends an event that nobody waits for, once: it makes the code run again."""
+        if any(isinstance(step, Send) and step.repair == "R8" for step in self.steps):
+            return
+        event = m.event(m.EVENT_RAISED, self.f.now, Name=POKE, Input="null", ParentTraceContext=None)
+        self.steps.append(Send(TaskMessage(event, self.f.id, None), "R8"))
