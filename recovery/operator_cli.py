@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import re
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -32,7 +33,7 @@ def main(command: str, arguments: list[str]) -> int:
     try:
         return _with_session(options, COMMANDS[command][1])
     except errors.OperatorError as error:
-        print(f"{command}: {error}", file=sys.stderr)
+        print(f"{command}: {_on_the_fake(str(error)) if options.fake else error}", file=sys.stderr)
         return error.exit_code
     except KeyboardInterrupt:
         print(f"{command}: interrupted. Run the same command again: it goes on where it was.", file=sys.stderr)
@@ -46,7 +47,10 @@ def _with_session(options: argparse.Namespace, run: Callable[[Session, argparse.
 
     folder = Path(options.folder) / FAKE
     azure = arm_fake.load(folder / "azure.json")
-    session = connect(_fake_environment(folder), say, azure, arm_fake.FakeCredential(), azure.clock, azure.records)
+    session = connect(
+        _fake_environment(folder), lambda text: say(_on_the_fake(text)), azure, arm_fake.FakeCredential(), azure.clock,
+        azure.records,
+    )  # fmt: skip
     try:
         return run(session, options)
     finally:
@@ -60,6 +64,11 @@ def _fake_environment(folder: Path) -> Environment:
         folder.mkdir(parents=True, exist_ok=True)
         (folder / ".env").write_text("".join(f'{k}="{v}"\n' for k, v in arm_fake.VALUES.items()), encoding="utf-8")
     return Environment.load(FAKE, folder.parent)
+
+
+def _on_the_fake(text: str) -> str:
+    """The commands that a message names, for who practises: typed as they stand they would be for the real ones."""
+    return re.sub(rf"python -m recovery (?:{'|'.join(COMMANDS)})\b", r"\g<0> --fake", text)
 
 
 class _Voice:

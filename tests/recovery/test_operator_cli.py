@@ -29,12 +29,18 @@ def test_a_whole_outage_as_the_messages_say(typed, tmp_path: Path) -> None:  # t
     assert typed("status")[0] == 0
     assert "Nothing was changed" in typed("failover --unplanned")[1]
     code, text = typed("failover --unplanned --yes")
-    assert code == 0 and "next: python -m recovery reprotect" in text
+    assert code == 0 and "next: python -m recovery reprotect --fake" in text
     assert typed("status")[0] == 1
     assert typed("reprotect --yes")[0] == 0
     assert typed("failback")[0] == 0
     assert "normal:" in typed("failback --yes")[1]
     assert typed("status")[0] == 0
+
+
+def test_who_practises_is_told_commands_that_practise(typed) -> None:  # type: ignore[no-untyped-def]
+    for line in ("failover --unplanned", "failover --unplanned --yes", "failback", "settle", "drill --yes", "status"):
+        told = typed(line)[1]
+        assert told.count("python -m recovery ") == told.count(" --fake"), told
 
 
 def test_a_drill_is_shown_first_and_then_writes_its_report(typed, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
@@ -58,10 +64,8 @@ def test_agreeing_to_a_planned_drill_is_not_agreeing_to_an_unplanned_one(typed) 
 def test_a_refusal_is_one_line_on_the_error_output_and_exit_code_1(typed) -> None:  # type: ignore[no-untyped-def]
     code, text = typed("failback")
     assert code == 1
-    assert (
-        text
-        == "failback: The account's primary is already westeurope. See what is left with: python -m recovery status\n"
-    )
+    why = "The account's primary is already westeurope. See what is left with: python -m recovery status --fake"
+    assert text == f"failback: {why}\n"
 
 
 def test_the_kind_of_a_failover_has_to_be_said(typed) -> None:  # type: ignore[no-untyped-def]
