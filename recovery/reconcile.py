@@ -12,31 +12,28 @@ import argparse
 import asyncio
 import functools
 import itertools
-import sys
 import uuid
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from datetime import datetime, timedelta
-from pathlib import Path
 
-from recovery.doctor import Progress, add_account, add_journal, check_page, open_existing, quiet
 from recovery.errors import HubIsLive, RecoveryError
 from recovery.examination import UNREADABLE
 from recovery.facts import Facts
-from recovery.hub_version import ensure_known_version
-from recovery.journal import Entry, Journal, JournalOfAnotherHub, OnRecord
+from recovery.hub_command import Progress, add_account, add_journal, add_output, carry_out, check_page, opened
+from recovery.journal import Entry, Journal, OnRecord
 from recovery.matching import SKEW, Outcome, State, begun, has_ended, match_events, match_signals
 from recovery.observed import Instance, Message
 from recovery.passes import Passes, note, passes_of
 from recovery.plans import LOST
 from recovery.proofs import row_from_start
 from recovery.reconciliation import Line, Reconciliation
-from recovery.records import RecordsUnreachable, open_place, open_records
-from recovery.snapshot import Snapshot, Way, find_hub, live_leases
+from recovery.records import open_place, open_records
+from recovery.snapshot import Snapshot, Way
 from taskhub import messages as m
 from taskhub.accounts import Entity, Write
 from taskhub.client import TaskHubClient
 from taskhub.clock import Clock
-from taskhub.errors import Conflict, TaskHubError
+from taskhub.errors import Conflict
 from taskhub.hub import HubSettings, TaskHub
 from taskhub.layout import escape_key
 from taskhub.messages import TaskMessage
@@ -232,15 +229,7 @@ def _line(outcome: Outcome) -> Line:
 def main(command: str, arguments: Sequence[str]) -> int:
     """Runs the command; 0 nothing is missing (any more), 1 something is, 2 journal or hub cannot be read."""
     options = parser(command).parse_args(arguments)
-    try:
-        with quiet():
-            return asyncio.run(run(options))
-    except (RecoveryError, TaskHubError, RecordsUnreachable, JournalOfAnotherHub, OSError) as error:
-        print(f"{command}: {error}", file=sys.stderr)
-        return 2
-    except KeyboardInterrupt:
-        print(f"{command}: interrupted. What was done stays; run it again to go on.", file=sys.stderr)
-        return 130
+    return carry_out(command, lambda: run(options))
 
 
 def parser(command: str) -> argparse.ArgumentParser:
@@ -256,8 +245,7 @@ def parser(command: str) -> argparse.ArgumentParser:
     result.add_argument("--dry-run", action="store_true", help="only show (the default)")
     result.add_argument("--raise-uncertain", action="store_true", help="raise also what may have been used already")
     result.add_argument("--force", action="store_true", help="although somebody holds leases on the hub")
-    result.add_argument("--json", action="store_true", help="print the report as JSON")
-    result.add_argument("--html", type=Path, metavar="FILE", help="also write the report as a page")
+    add_output(result)
     return result
 
 
@@ -267,11 +255,7 @@ async def run(options: argparse.Namespace, clock: Clock | None = None) -> int:
     records = open_place(options.journal) if options.journal else open_records()
     if records is None:
         raise RecoveryError("No journal is named: give --journal, or the setting JOURNAL_STORAGE.")
-    account = await open_existing(options.storage, clock)
-    try:
-        hub = await find_hub(account, options.hub, clock)
-        await ensure_known_version(hub)
-        leases = await live_leases(hub)
+    async with opened(options, clock) as (hub, leases):
         if options.apply and leases and not options.force:
             raise HubIsLive(f"Nothing was changed: {leases[0]}. Reconcile before a host starts, or give --force.")
         way: Way = "peek" if leases and not options.force else "everything"
@@ -282,8 +266,6 @@ async def run(options: argparse.Namespace, clock: Clock | None = None) -> int:
         reconciler = Reconciler(hub, journal, way, options.raise_uncertain, progress)
         result = await reconciler.run(apply=options.apply and not options.dry_run)
         progress.clear()
-    finally:
-        await account.close()
     _print(options, result)
     return 0 if result.is_clean else 1
 

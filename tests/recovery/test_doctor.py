@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from recovery import doctor
+from recovery import doctor, hub_command
 from recovery.__main__ import main
 from recovery.journal import Journal
 from recovery.records import DirectoryRecords
