@@ -176,7 +176,7 @@ async def test_the_worst_instances_come_first(storage, capsys):
 
 async def test_on_a_terminal_a_bar_tells_how_far_it_has_come_and_is_taken_away(storage, capsys, monkeypatch):
     monkeypatch.setattr("sys.stderr.isatty", lambda: True, raising=False)
-    monkeypatch.setattr(doctor, "PROGRESS_STEP", 1)
+    monkeypatch.setattr(hub_command, "PROGRESS_STEP", 1)
     await run(storage, "--app", str(standby.GOLDEN), "--apply")
     shown = capsys.readouterr().err
     assert "1 of 5 instances" in shown and "5 of 5 plans" in shown and "plans carried out" in shown
