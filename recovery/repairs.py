@@ -21,7 +21,7 @@ from recovery.rules import Verdict
 from taskhub import history as histories
 from taskhub import messages as m
 from taskhub import payloads
-from taskhub.accounts import MAX_TRANSACTION, Entity, Query, QueueMessage, Where, Write
+from taskhub.accounts import Entity, QueueMessage, Write
 from taskhub.errors import NotFound
 from taskhub.history import History
 from taskhub.hub import TaskHub
@@ -139,22 +139,9 @@ async def _put_row(hub: TaskHub, instance_id: str, step: PutRow) -> None:
 
 
 async def _cut_history(hub: TaskHub, instance_id: str, step: CutHistory) -> None:
-    if step.position == 0:
-        await hub.delete_history(instance_id)
-        return
+    await hub.delete_history(instance_id, step.position)
     key = escape_key(instance_id)
-    where = [
-        Where("PartitionKey", "eq", key),
-        Where("RowKey", "ge", row_key(step.position)),
-        Where("RowKey", "lt", SENTINEL),
-    ]
-    query = Query(where=where, select=["RowKey"])
-    keys = [str(row.entity["RowKey"]) async for row in hub.account.tables.rows(hub.names.history, query)]
-    for begin in range(0, len(keys), MAX_TRANSACTION):
-        batch = keys[begin : begin + MAX_TRANSACTION]
-        deletes = [Write("delete", {"PartitionKey": key, "RowKey": name}) for name in batch]
-        await hub.account.tables.transact(hub.names.history, deletes)
-    if await hub.account.tables.get(hub.names.history, key, SENTINEL) is not None:
+    if step.position and await hub.account.tables.get(hub.names.history, key, SENTINEL) is not None:
         whole: Entity = {"PartitionKey": key, "RowKey": SENTINEL, "IsCheckpointComplete": True}
         await hub.account.tables.write(hub.names.history, Write("update", whole, mode="merge"))
 

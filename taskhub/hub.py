@@ -309,10 +309,16 @@ class TaskHub:
             return False
         return True
 
-    async def delete_history(self, instance_id: str) -> None:
-        """Deletes all history rows of an instance, the last ones first: what remains of it is still a history."""
+    async def delete_history(self, instance_id: str, start: int = 0) -> None:
+        """Deletes the history rows of an instance from row `start` on, and with all of them the sentinel.
+
+        The last ones go first: what a deletion that was cut short leaves is still a history.
+        """
         partition = escape_key(instance_id)
-        query = Query(where=[Where("PartitionKey", "eq", partition)], select=["PartitionKey", "RowKey"])
+        where = [Where("PartitionKey", "eq", partition)]
+        if start:
+            where += [Where("RowKey", "ge", row_key(start)), Where("RowKey", "lt", SENTINEL)]
+        query = Query(where=where, select=["PartitionKey", "RowKey"])
         keys = [row.entity async for row in self.account.tables.rows(self.names.history, query)][::-1]
         for begin in range(0, len(keys), MAX_TRANSACTION):
             writes = [

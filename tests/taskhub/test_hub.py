@@ -13,9 +13,10 @@ import pytest
 from taskhub import messages
 from taskhub.accounts import Account, Entity, Query, Where, Write
 from taskhub.clock import ManualClock
-from taskhub.errors import Conflict, HubNameInvalid, NotFound, PreconditionFailed, Undecodable
+from taskhub.errors import AccountUnreachable, Conflict, HubNameInvalid, NotFound, PreconditionFailed, Undecodable
 from taskhub.history import History
 from taskhub.hub import HubSettings, TaskHub
+from taskhub.layout import SENTINEL, row_key
 from taskhub.messages import Event, TaskMessage
 from tests.taskhub import golden
 
@@ -308,6 +309,38 @@ async def test_a_deleted_history_is_gone_and_others_stay(hub: TaskHub) -> None:
     await hub.append_history(History("order-10"), episode(started()), "e1", 0)
     await hub.delete_history("order-1")
     assert (await rows(hub), len(await rows(hub, "order-10"))) == ([], 4)
+
+
+async def test_what_a_deletion_that_was_cut_short_leaves_of_a_history_is_its_beginning(hub: TaskHub) -> None:
+    await hub.append_history(History("order-1"), episode(started(), *(raised() for _ in range(250))), "e1", 0)
+    whole, left = hub.account.tables, [1]
+
+    class Lost:
+        def __getattr__(self, name: str) -> object:
+            return getattr(whole, name)
+
+        async def transact(self, table: str, writes: list[Write]) -> list[str]:
+            if not left:
+                raise AccountUnreachable("the account is gone")
+            left.pop()
+            return await whole.transact(table, writes)
+
+    hub.account.tables = Lost()  # type: ignore[assignment]
+    with pytest.raises(AccountUnreachable):
+        await hub.delete_history("order-1")
+    hub.account.tables = whole
+    history = await hub.read_history("order-1")
+    assert [event["EventType"] for event in history.events[:2]] == [
+        messages.ORCHESTRATOR_STARTED,
+        messages.EXECUTION_STARTED,
+    ]
+    assert 100 < len(history.events) < 250
+
+
+async def test_a_history_is_deleted_from_a_row_on_and_keeps_its_sentinel(hub: TaskHub) -> None:
+    await hub.append_history(History("order-1"), episode(started(), *(raised() for _ in range(10))), "e1", 0)
+    await hub.delete_history("order-1", 4)
+    assert [str(row["RowKey"]) for row in await rows(hub)] == [row_key(0), row_key(1), row_key(2), row_key(3), SENTINEL]
 
 
 # instances
