@@ -310,7 +310,13 @@ class Orchestrations:
             *(self.outgoing.send(source, action, episodes[source.execution_id]) for source, action in turn.scheduled),
             self.outgoing.tell_parent(turn),
         )
-        begins_anew = not known or turn.generations > 0
+        addresses, old_blobs = await self._write_history(history, execution, not known or turn.generations > 0)
+        return row_columns(execution, turn.custom_status, addresses), old_blobs
+
+    async def _write_history(
+        self, history: History, execution: Execution, begins_anew: bool
+    ) -> tuple[dict[str, str], Sequence[str]]:
+        """Writes new events; returns the addresses of their large texts for the row, and the blobs of the past."""
         start = 0 if begins_anew else len(execution.past)
         before = len(history.events)
         old_blobs = list(history.blobs) if begins_anew else []
@@ -318,9 +324,9 @@ class Orchestrations:
             blobs = await self.hub.append_history(history, execution.new, execution.execution_id, start)
         except (Conflict, PreconditionFailed, NotFound) as error:
             raise StaleHistory(str(error)) from error
+        del history.blobs[: len(old_blobs)]
         self._cached_events += len(history.events) - before
-        addresses = {name: self.hub.large.url(blob) for name, blob in blobs.items()}
-        return row_columns(execution, turn.custom_status, addresses), old_blobs
+        return {name: self.hub.large.url(blob) for name, blob in blobs.items()}, old_blobs
 
     # entities
 
@@ -328,12 +334,9 @@ class Orchestrations:
         turn = await self.entities.turn(session.instance_id, history, [item.task for item in group])
         if turn is not None:
             await asyncio.gather(*(self.hub.send(message) for message in turn.outgoing))
-            try:
-                await self.hub.append_history(history, turn.execution.new, turn.execution.execution_id, 0)
-            except (Conflict, PreconditionFailed, NotFound) as error:
-                raise StaleHistory(str(error)) from error
-            columns = row_columns(turn.execution, turn.status)
-            self.settling.settle(session.instance_id, columns, group, (), at_once=True)
+            addresses, old_blobs = await self._write_history(history, turn.execution, begins_anew=True)
+            columns = row_columns(turn.execution, turn.status, addresses)
+            self.settling.settle(session.instance_id, columns, group, old_blobs, at_once=True)
         else:
             await asyncio.gather(*(self.deliveries.done(item) for item in group))
 

@@ -89,3 +89,16 @@ async def rest(seconds: int) -> str:
 @app.activity_trigger(input_name="value")
 def echo(value: str) -> str:
     return value
+
+
+@app.entity_trigger(context_name="context")
+def pile(context):
+    """Is as large as it was last told to be."""
+    if context.operation_name == "become":
+        context.set_state("P" * context.get_input())
+    context.set_result(len(context.get_state(lambda: "")))
+
+
+@app.orchestration_trigger(context_name="context")
+def ask_pile(context):
+    return (yield context.call_entity(df.EntityId("pile", "one"), "become", context.get_input()))
