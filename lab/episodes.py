@@ -20,6 +20,7 @@ from taskhub.messages import Event
 
 log = logging.getLogger("lab.orchestrations")
 KEEP_ALIVE_EVENTS = 60  # histories longer than this keep their orchestrator alive between episodes
+MANY_GENERATIONS = 1000  # in one turn: an instance that never waits
 CUSTOM_STATUS_LIMIT = 16 * 1024  # bytes of UTF-16
 _NON_DETERMINISTIC = "Non-Deterministic workflow detected: "
 
@@ -76,6 +77,8 @@ class Episodes:
             carried_status, kept = turn.custom_status, None
             turn.execution = self._next_generation(turn.execution, shim)
             turn.generations += 1
+            if turn.generations == MANY_GENERATIONS:
+                _warn_of_spinning(execution.instance_id, shim)
 
     async def _episode(self, execution: Execution, kept: Kept | None) -> tuple[EpisodeResult, Shim, Kept | None]:
         keep = self.keep_all or len(execution.past) + len(execution.new) > KEEP_ALIVE_EVENTS
@@ -192,6 +195,17 @@ class Episodes:
         opening = [messages.event(messages.ORCHESTRATOR_STARTED, self.clock.now()), started, *carried]
         closing = messages.event(messages.ORCHESTRATOR_COMPLETED, self.clock.now())
         return Execution(old.instance_id, execution_id, [], [*opening, closing])
+
+
+def _warn_of_spinning(instance_id: str, shim: Shim) -> None:
+    names = ", ".join(sorted({str(event.get("Name")) for event in shim.carried}))
+    log.warning(
+        "%s has begun anew %d times without waiting for anything%s. It would do so on Azure too, without end; see "
+        "docs/conformance.md.",
+        instance_id,
+        MANY_GENERATIONS,
+        f", each time with the event {names} again" if names else "",
+    )
 
 
 def _value(text: str | None) -> Any:

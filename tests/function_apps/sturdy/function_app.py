@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+from datetime import timedelta
 
 import azure.durable_functions as df
 import azure.functions as func
@@ -68,6 +69,20 @@ def sequence(context):
     for _ in range(context.get_input()):
         yield context.call_activity("hello", "Tokyo")
     return context.get_input()
+
+
+@app.orchestration_trigger(context_name="context")
+def race(context):
+    """Begins anew when the event came before the timer; `pause` first waits for something else."""
+    order = context.get_input()
+    timer = context.create_timer(context.current_utc_datetime + timedelta(minutes=5))
+    news = context.wait_for_external_event("news")
+    if (yield context.task_any([timer, news])) == timer or order["generation"] == order["most"]:
+        return order["generation"]
+    timer.cancel()
+    if order["pause"]:
+        yield context.create_timer(context.current_utc_datetime)
+    context.continue_as_new({**order, "generation": order["generation"] + 1})
 
 
 @app.orchestration_trigger(context_name="context")
