@@ -97,6 +97,8 @@ def describe(plan: Plan, verdict: Verdict, way: Way) -> str:
 
 def _told(request: Request) -> Iterator[str]:
     yield f"  t={request.at:6.2f} s  {request.instance_id} {json.dumps(request.input)}"
+    if request.suspended is not None:
+        yield "             suspended {:.2f} s later, for {:.2f} s".format(*request.suspended)
     for event in request.events:
         when = f" once its status is {event.when}" if event.when else ""
         yield f"             event {event.name} {event.data} to it{event.to}, {event.after:.2f} s later{when}"

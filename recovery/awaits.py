@@ -159,6 +159,8 @@ def pokes(facts: Facts) -> list[Message]:
 
 
 def _look_command(facts: Facts, leaf: Leaf) -> Delivery:
+    if facts.is_suspended:  # the code runs for what arrives, and what it asks for waits for the resume
+        return Delivery(leaf, "ready", "it is scheduled once the instance is resumed")
     found = pokes(facts)
     if found:
         why = f"{found[0].describe()} makes the code run again, and it schedules this anew"
@@ -181,10 +183,13 @@ def _look_activity(facts: Facts, leaf: Leaf) -> Delivery:
 def _look_timer(facts: Facts, leaf: Leaf) -> Delivery:
     fire_at = str(facts.scheduled[m.TIMER_CREATED, leaf.number].get("FireAt"))
     due = m.parse_timestamp(fire_at)
-    if due > facts.now and facts.timers_are_counted:
-        return Delivery(leaf, "ready", f"it fires at {fire_at}; until then its message is invisible", due=due)
+    if due > facts.now and leaf.number in facts.sent_again:
+        return Delivery(leaf, "ready", f"it fires at {fire_at}; its message has been sent again", due=due)
+    if due > facts.now and facts.unseen.get("timers", 0):
+        # Sent a second time a timer does no harm; so one that may be there need not stay in doubt.
+        why = f"it fires at {fire_at}; whether its message is among the invisible ones cannot be seen"
+        return Delivery(leaf, "unsure", why, lost="timer", due=due)
     why = f"history says it fires at {fire_at}; its message is not queued"
-    # Sent a second time a timer does no harm, so one that is not due is not left undecided.
     return _gone(leaf, why, "timer", 0 if due > facts.now else facts.unseen.get("control", 0))
 
 
@@ -282,11 +287,14 @@ def state_of(facts: Facts, tree: Awaited) -> State:
 
 def prospect(facts: Facts) -> State:
     """Whether an instance with an open history moves on."""
-    if facts.terminations:
-        return "ready"
-    if facts.is_suspended:
+    if facts.is_suspended and not facts.terminations:
         return "outside"
-    return state_of(facts, awaited(facts))
+    return outlook(facts)
+
+
+def outlook(facts: Facts) -> State:
+    """Whether an instance with an open history moves on, once it is resumed if it is suspended."""
+    return "ready" if facts.terminations else state_of(facts, awaited(facts))
 
 
 def lost_operations(facts: Facts) -> list[Delivery]:

@@ -58,7 +58,6 @@ class Examination:
     unaddressed: tuple[Message, ...] = ()
     unseen: Mapping[str, int] = field(default_factory=dict)
     leases: list[str] = field(default_factory=list)
-    waiting_parents: set[str] = field(default_factory=set)  # children that a parent's plan starts again
     overtaken: set[str] = field(default_factory=set)  # instances with a child that is ahead of them
     encoding: m.Encoding = "base64"
     unknown: list[str] = field(default_factory=list)  # instances that were asked for and of which nothing is there
@@ -69,6 +68,7 @@ class Examination:
     def __post_init__(self) -> None:
         self._lines = sqlite3.connect("")
         self._lines.execute("CREATE TABLE line (id, kind, outcome, rule, because, findings, repair)")
+        self._lines.execute("CREATE TABLE awaited (child PRIMARY KEY, parent)")
 
     @property
     def instances(self) -> int:
@@ -88,10 +88,6 @@ class Examination:
         self.counts[verdict.kind] += 1
         self.outcomes[verdict.outcome] += 1
         self.unreadable += bool(verdict.facts.instance.problems)
-        for delivery in (*verdict.missing, *(x for finding in verdict.findings for x in finding.missing)):
-            if delivery.lost == "start":
-                created = verdict.facts.scheduled[m.SUB_CREATED, delivery.leaf.number]
-                self.waiting_parents.add(str(created.get("InstanceId")))
         if any(finding.name == "ahead-of-its-parent" for finding in verdict.findings):
             self.overtaken.add(str((verdict.facts.parent or {}).get("InstanceId")))
         if verdict.kind == "completed" and not verdict.needs_repair and not verdict.findings:
@@ -107,6 +103,15 @@ class Examination:
         """Counts an instance that the scan found finished and tidy."""
         self.counts["completed"] += 1
         self.outcomes["fine"] += 1
+
+    def add_awaited(self, child: str, parent: str) -> None:
+        """Keeps that a parent has begun a child and waits for its answer."""
+        self._lines.execute("INSERT OR IGNORE INTO awaited VALUES (?, ?)", (_text(child), _text(parent)))
+
+    def parent_of(self, child: str) -> str:
+        """The instance that waits for a child and starts it again if it is gone; empty when nobody does."""
+        row = self._lines.execute("SELECT parent FROM awaited WHERE child = ?", (_text(child),)).fetchone()
+        return str(row[0]) if row else ""
 
     def add_departed(self, child: str, parent: str) -> None:
         """Keeps a child that has answered and of which the hub holds nothing: nothing can or need be repaired."""
@@ -166,6 +171,8 @@ class Doctor:
                 found.add(verdict)
             for child, parent in snapshot.children_not_here():
                 found.add_departed(child, parent)
+            for child, parent in snapshot.children_awaited():
+                found.add_awaited(child, parent)
             return found
         finally:
             await snapshot.release()
@@ -188,8 +195,10 @@ class Doctor:
                 verdict = await self._judge(snapshot, instance_id)
                 if verdict.rule == "orphan-messages" and not verdict.facts.instance.messages:
                     found.unknown.append(instance_id)
-                else:
-                    yield verdict
+                    continue
+                for parent in await snapshot.parents_of(instance_id) if verdict.needs_repair else ():
+                    found.add_awaited(instance_id, parent)
+                yield verdict
             return
         number = 0
         async for glance in snapshot.glances():
@@ -215,7 +224,12 @@ class Doctor:
         if verdict.instance_id in found.overtaken and is_ahead_of_parent(verdict.facts):
             return Plan(verdict.instance_id, verdict.rule, ())  # first what is ahead of it goes, while it can be told
         try:
-            plan = plans.make_plan(verdict, verdict.instance_id in found.waiting_parents, self.replies)
+            parent = found.parent_of(verdict.instance_id)
+            plan = plans.make_plan(verdict, bool(parent), self.replies)
+            if plan.is_empty and parent and self.only and parent not in self.only:
+                return replace(
+                    plan, unresolved=f"its parent {parent} starts it again: --only {parent} {plan.instance_id}"
+                )
             # Whatever follows from a history that cannot be read whole may be wrong.
             plan = replace(plan, steps=()) if verdict.facts.instance.problems else plan
             return replace(plan, unresolved=plan.unresolved or _for_a_person(verdict))

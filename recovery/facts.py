@@ -43,9 +43,10 @@ class Facts:
     related: Mapping[str, Facts] = field(default_factory=dict)
     replayed: Any = None  # recovery.replay.Replayed, when the app's code is at hand
     journal_events: tuple[str, ...] = ()  # names of events that the journal knows and the hub does not
-    # Messages that are there, could not be read, and are more than the timers that must be invisible now.
+    # Messages that could not be read: among `control` and `workitems` may be anything, among `timers` only such as
+    # wait for their time.
     unseen: Mapping[str, int] = field(default_factory=dict)
-    timers_are_counted: bool = False  # the queue's invisible messages suffice for all timers that are not due yet
+    sent_again: frozenset[int] = frozenset()  # timers that the doctor has sent and that are not due (-1: the start)
     now: datetime = EPOCH
 
     @property
@@ -222,10 +223,13 @@ class Facts:
     @cached_property
     def is_suspended(self) -> bool:
         """Whether history and the queued requests, in their order, leave the instance suspended."""
-        kinds = [event["EventType"] for event in self.events]
-        kinds += [message.task.kind for message in self.requests if message.task]
-        last = [kind for kind in kinds if kind in (m.EXECUTION_SUSPENDED, m.EXECUTION_RESUMED)]
-        return bool(last) and last[-1] == m.EXECUTION_SUSPENDED
+        queued = [message.task.kind for message in self.requests if message.task]
+        return _ends_suspended([*(event["EventType"] for event in self.events), *queued])
+
+    @cached_property
+    def history_is_suspended(self) -> bool:
+        """Whether the history, without what is queued, leaves the instance suspended."""
+        return _ends_suspended([event["EventType"] for event in self.events])
 
     # the messages
 
@@ -393,6 +397,11 @@ class Facts:
     def requests_for(self, request_id: str) -> list[Message]:
         """Queued requests with an id, when this is an entity."""
         return [x for x in self.event_messages if x.task and (request_of(x.task.event) or {}).get("id") == request_id]
+
+
+def _ends_suspended(kinds: list[int]) -> bool:
+    last = [kind for kind in kinds if kind in (m.EXECUTION_SUSPENDED, m.EXECUTION_RESUMED)]
+    return bool(last) and last[-1] == m.EXECUTION_SUSPENDED
 
 
 def attempt_of(start: Event) -> tuple[object, object] | None:

@@ -81,6 +81,8 @@ def _drift(f: Facts) -> Finding | None:
         return Finding("row-pending", "the history runs, the row says Pending until the end", "cosmetic")
     if f.is_open and f.status == "Suspended" and not f.is_suspended:
         return Finding("row-suspended", "the row says Suspended, the history does not: events are applied", "cosmetic")
+    if f.is_open and f.status == "Running" and f.history_is_suspended and f.is_suspended:
+        return Finding("row-running", "the history is suspended, the row says Running: nobody resumes it", "cosmetic")
     if f.is_open and f.row_is_terminal and f.row_is == "older":
         return Finding(
             "row-of-earlier-run", f"a new run is under way, the row is that of an earlier one ({f.status})", "cosmetic"

@@ -130,7 +130,7 @@ class _Planner(Draft):
         names = {finding.name for finding in self.verdict.findings}
         if names & {"row-missing-entirely", "row-partial", "row-of-earlier-run", "entity-row-behind"}:
             self.steps.append(WriteRow(row_from_history(self.f), replace="row-of-earlier-run" in names))
-        elif names & {"row-behind", "row-pending", "row-suspended"}:
+        elif names & {"row-behind", "row-pending", "row-suspended", "row-running"}:
             self.steps.append(WriteRow(status_from_history(self.f)))
         elif "custom-status-behind" in names:
             self.steps.append(WriteRow(custom_status(self.f)))
@@ -223,6 +223,9 @@ class _Planner(Draft):
             }  # fmt: skip
             self.steps.append(WriteRow(columns, replace=True))
         self.steps.append(Send(TaskMessage(start, self.f.id, execution), "R5", due))
+        if row.get("RuntimeStatus") == "Suspended":
+            again = m.event(m.EXECUTION_SUSPENDED, self.f.now, Reason=row.get("Output"))
+            self.steps.append(Send(TaskMessage(again, self.f.id, None), "R5"))
         self._events_after_the_start()
 
     def _events_after_the_start(self) -> None:

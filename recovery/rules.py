@@ -236,6 +236,9 @@ def _result_without_history(f: Facts) -> Judgement | None:
 def _history_lost(f: Facts) -> Judgement | None:
     if f.has_history or f.row is None:
         return None
+    if f.unseen.get("control", 0):
+        why = f"the row says {f.status or 'nothing'}, no history, no start seen, but its queue holds messages not seen"
+        return Judgement("undecided", "undecided", why)
     return Judgement(
         "lost", "lost", f"the row says {f.status or 'nothing'}, its history is gone, and no start is queued"
     )
@@ -299,21 +302,22 @@ def _result_in_row(f: Facts) -> Judgement | None:
 
 
 def _stuck(f: Facts) -> Judgement | None:
-    if not f.is_open or awaits.prospect(f) != "lost":
+    if not f.is_open or awaits.outlook(f) != "lost":
         return None
     missing = tuple(x for x in awaits.deliveries(f) if x.state == "lost")
-    return Judgement("stuck", "stuck", "; ".join(f"{x.leaf.describe()}: {x.why}" for x in missing[:4]), missing)
+    why = "; ".join(f"{x.leaf.describe()}: {x.why}" for x in missing[:4])
+    return Judgement("stuck", "stuck", f"suspended, and without it for ever: {why}" if f.is_suspended else why, missing)
 
 
 def _blocked(f: Facts) -> Judgement | None:
-    if not f.is_open or awaits.prospect(f) != "blocked":
+    if not f.is_open or awaits.outlook(f) != "blocked":
         return None
     why = "; ".join(x.why for x in awaits.deliveries(f) if x.state == "blocked")
     return Judgement("waiting", "stuck", f"waits for a sub-orchestration: {why}")
 
 
 def _unsure(f: Facts) -> Judgement | None:
-    if not f.is_open or awaits.prospect(f) != "unsure":
+    if not f.is_open or awaits.outlook(f) != "unsure":
         return None
     why = "; ".join(x.why for x in awaits.deliveries(f) if x.state == "unsure")
     return Judgement("undecided", "undecided", why)
@@ -354,7 +358,7 @@ def _why_old(f: Facts, message: Message) -> str:
 
 
 def _partly_lost(f: Facts) -> Judgement | None:
-    if not f.is_open or awaits.prospect(f) != "ready":
+    if not f.is_open or awaits.outlook(f) != "ready":
         return None
     missing = tuple(x for x in awaits.deliveries(f) if x.state == "lost")
     if not missing:
@@ -411,13 +415,13 @@ RULES: tuple[Rule, ...] = (
     Rule("child-restarts", "a child's start under a new ExecutionId begins again", _child_restarts),
     Rule("event-twice", "C16-L: external events are never deduplicated", _event_twice),
     Rule("terminate-queued", "c22: a queued terminate ends any open history, also a stuck one", _terminates),
-    Rule("suspended", "suspended: answers are taken in, nothing goes on", _suspended),
     Rule("awaited-lost", "C5-L, C10-L, C12-L, C14-L, S1, S3, S5: silent, for ever", _stuck),
     Rule("waits-for-stuck-child", "a child that is stuck never reports", _blocked),
     Rule("not-all-seen", "invisible messages: no conclusion", _unsure),
     Rule("works-twice", "C9-L, twowork: the activity runs once more", _works_twice),
     Rule("leftover-work", "g1ok, m1c: a work item of finished or redone work runs", _old_work),
     Rule("partly-lost", "task_any with one deliverable thing moves, on another path", _partly_lost),
+    Rule("suspended", "suspended: answers are taken in, nothing goes on", _suspended),
     Rule("awaited-queued", "what the code awaits is deliverable", _goes_on),
     Rule("waits-outside", "C15, C18: a lost event looks like waiting; only a journal tells", _waits),
 )

@@ -2,9 +2,10 @@
 
 The sweep goes into a temporary file, and instances are read one by one in the order of their ids, so a hub of any
 size takes the memory of its largest instance. On an embedded account the sweep reads invisible messages too. On a
-real account a message can only be seen by receiving it: the sweep takes each visible message once (which adds one to
-its dequeue count), hides it for a few minutes, and gives it back at the end; how many stayed invisible is known from
-the queue's count, and no conclusion is drawn from what might be among them.
+real account it peeks, which changes nothing and shows 32 visible messages; where there are more it takes each once
+(which adds one to its dequeue count), hides it for a few minutes, and gives it back at the end. How many stayed
+invisible is known from the queue's count. What is concluded from them is in `recovery.looks`: nothing, until no host
+has worked for so long that they can only be messages whose time has not come.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from __future__ import annotations
 import asyncio
 import json
 import sqlite3
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, replace
@@ -22,6 +23,7 @@ from urllib.parse import unquote
 
 from recovery.errors import HubNotFound, HubNotReadable
 from recovery.facts import Facts
+from recovery.looks import Looks, looks_so_far, note_looks, timers_sent
 from recovery.observed import EPOCH, Instance, Message
 from recovery.readers import Ahead, direct_reader, problems
 from taskhub import messages as m
@@ -35,7 +37,8 @@ HIDE = timedelta(minutes=5)  # how long a real account's messages stay with the 
 RELEASED_AT_ONCE = 16
 MAX_FAMILY_DEPTH = 20
 _CHILD_ENDED = ("SubOrchestrationInstanceCompleted", "SubOrchestrationInstanceFailed")
-Way = Literal["everything", "peek"]
+# peek: touches nothing. everything: receives where a peek does not show all. receipts: receives all, to delete some.
+Way = Literal["everything", "peek", "receipts"]
 
 _SCHEMA = """
 CREATE TABLE seen (
@@ -44,6 +47,7 @@ CREATE TABLE seen (
 );
 CREATE TABLE known (key TEXT PRIMARY KEY, is_here INTEGER);
 CREATE TABLE child (key TEXT, parent TEXT);
+CREATE TABLE awaited (instance TEXT, parent TEXT);
 """
 _ORDER = "ORDER BY queue, visible, rowid"
 
@@ -128,14 +132,16 @@ class Snapshot:
         self.seen = sqlite3.connect("")  # a temporary file, gone with the connection
         self.seen.executescript(_SCHEMA)
         self.unseen: dict[str, int] = {}  # queue -> messages that are there and were not seen
-        self.timers: Counter[str] = Counter()  # queue -> timers and delayed starts that must be invisible now
+        self.looks: Looks | None = None  # None: the account shows invisible messages
+        self.is_settled = False  # what is invisible in a control queue can only be waiting for its time
+        self.sent: dict[tuple[str, str], set[int]] = defaultdict(set)  # (instance, execution) -> timers that are there
+        self.sent_to: Counter[str] = Counter()  # queue -> how many of those it holds
         self.has_taken = False  # messages, by receiving them
         self.encoding: m.Encoding | None = None
-        self.is_partial = False
 
     @classmethod
     async def take(cls, hub: TaskHub, way: Way = "everything") -> Snapshot:
-        """Sweeps the queues. `peek` leaves them untouched and sees at most 32 messages of each on a real account."""
+        """Sweeps the queues; on a real account `peek` sees at most 32 messages of each."""
         snapshot = cls(hub)
         try:
             await snapshot._look(way)
@@ -148,13 +154,35 @@ class Snapshot:
     async def _look(self, way: Way) -> None:
         hub = self.hub
         existing = set(await hub.account.queues.names(f"{hub.names.hub.lower()}-"))
-        extra = {queue for queue in existing if queue.startswith(f"{hub.names.hub.lower()}-control-")}
-        for queue in sorted({*hub.names.control_queues, hub.names.workitems, *extra} & existing):
-            await self._sweep(queue, way)
+        control = {queue for queue in existing if queue.startswith(f"{hub.names.hub.lower()}-control-")}
+        if direct_reader(hub.account, hub.names.workitems) is None:
+            await self._begin(way)
+        # A result is put before its work item is deleted, so in this order one of the two is seen on a live hub too.
+        for queue in [hub.names.workitems, *sorted({*hub.names.control_queues, *control})]:
+            if queue in existing:
+                await self._sweep(queue, way)
         self.seen.execute("CREATE INDEX by_key ON seen (key)")
         self.seen.execute("CREATE INDEX by_sender ON seen (sender)")
         if self.unseen:
-            await self._count_timers()
+            await self._read_timers_sent()
+
+    async def _begin(self, way: Way) -> None:
+        """Finds out how long no host has worked, and notes it; `peek` writes nothing."""
+        looks = self.looks = await looks_so_far(self.hub, await live_leases(self.hub))
+        settled = looks.settled_at()
+        self.is_settled = settled is not None and self.hub.clock.now() >= settled
+        if way != "peek":
+            await note_looks(self.hub, looks)
+
+    async def _read_timers_sent(self) -> None:
+        for timer in await timers_sent(self.hub):
+            self.sent[timer.instance_id, timer.execution].add(timer.number)
+            self.sent_to[timer.queue] += 1
+
+    @property
+    def settled_at(self) -> datetime | None:
+        """When another look can say more of what is invisible now; None: no look can, or a host works."""
+        return None if self.looks is None or self.is_settled or not self.unseen else self.looks.settled_at()
 
     async def release(self) -> None:
         """Makes the messages that the sweep took visible again, those that are still there."""
@@ -164,6 +192,9 @@ class Snapshot:
         rows = self.seen.execute("SELECT queue, id, receipt, text FROM seen WHERE receipt <> ''")
         while some := rows.fetchmany(RELEASED_AT_ONCE):
             await asyncio.gather(*(self._give_back(*row) for row in some))
+        if self.looks is not None:
+            self.looks = replace(self.looks, is_under_way=False)
+            await note_looks(self.hub, self.looks)
 
     async def _give_back(self, queue: str, id_: str, receipt: str, text: str) -> None:
         message = QueueMessage(id_, text, receipt, 0, EPOCH, EPOCH)
@@ -185,12 +216,12 @@ class Snapshot:
                 await self._note_all(queue, found)
             return
         expected, seen = await queues.count(queue), 0
-        if way == "peek":
-            found = await queues.peek(queue, MAX_GET)
+        found = [] if way == "receipts" else await queues.peek(queue, MAX_GET)
+        if way == "peek" or 0 < len(found) < MAX_GET or expected == 0:
             seen = len(found)
             await self._note_all(queue, found)
         else:
-            self.has_taken = True
+            await self._begin_taking()
             while found := await queues.get(queue, MAX_GET, HIDE):
                 seen += len(found)
                 await self._note_all(queue, found)
@@ -200,25 +231,17 @@ class Snapshot:
         for message in found:
             await self._note(queue, message)
 
+    async def _begin_taking(self) -> None:
+        """Notes that messages are in hand, before they are: what a look that is cut short hides is not a timer."""
+        if not self.has_taken and self.looks is not None:
+            sweeps = (*self.looks.sweeps, self.hub.clock.now())
+            self.looks = replace(self.looks, is_under_way=True, sweeps=sweeps)
+            await note_looks(self.hub, self.looks)
+        self.has_taken = True
+
     def _count_unseen(self, queue: str, missing: int) -> None:
         if missing > 0:
             self.unseen[queue] = missing
-            self.is_partial = True
-
-    async def _count_timers(self) -> None:
-        """How many messages of each control queue must be invisible, because their time has not come."""
-        now, tables, names = self.hub.clock.now(), self.hub.account.tables, self.hub.names
-        timers = Query(where=[Where("EventType", "eq", "TimerCreated"), Where("FireAt", "gt", now)], select=["EventId"])
-        async for row in tables.rows(names.history, timers):
-            instance_id = unescape_key(str(row.entity["PartitionKey"]))
-            fired = [x for x in self.messages_of(instance_id) if x.task and x.task.kind == m.TIMER_FIRED]
-            if not any(x.task.event.get("TimerId") == row.entity.get("EventId") for x in fired if x.task):
-                self.timers[names.control_queue(instance_id)] += 1
-        starts = Query(
-            where=[Where("RuntimeStatus", "eq", "Pending"), Where("ScheduledStartTime", "gt", now)], select=["Name"]
-        )
-        async for row in tables.rows(names.instances, starts):
-            self.timers[names.control_queue(unescape_key(str(row.entity["PartitionKey"])))] += 1
 
     async def _note(self, queue: str, message: QueueMessage) -> None:
         payload, problem, blob, task = "", "", "", None
@@ -266,8 +289,10 @@ class Snapshot:
             task = m.parse_envelope(json.loads(payload)) if payload else None
             expected = self.hub.names.workitems if task and task.kind == m.TASK_SCHEDULED else None
             expected = expected or (self.hub.names.control_queue(instance) if instance else queue)
+            put = datetime.fromisoformat(inserted)
+            by_hosts = dequeued - (self.looks.received_since(put) if self.looks else 0)
             yield Message(
-                queue, id_, text, receipt, dequeued, datetime.fromisoformat(inserted), datetime.fromisoformat(visible),
+                queue, id_, text, receipt, max(0, by_hosts), put, datetime.fromisoformat(visible),
                 task, problem, blob, is_misplaced=bool(task) and queue != expected,
             )  # fmt: skip
 
@@ -297,6 +322,20 @@ class Snapshot:
         missing = f"SELECT DISTINCT key, parent FROM child WHERE key NOT IN ({here}) ORDER BY key"
         for key, parent in self.seen.execute(missing):
             yield unescape_key(key), parent
+
+    def children_awaited(self) -> Iterator[tuple[str, str]]:
+        """(child, parent) where the parent has begun the child and has no answer; after the glances."""
+        yield from self.seen.execute("SELECT DISTINCT instance, parent FROM awaited")
+
+    async def parents_of(self, child: str) -> list[str]:
+        """The instances that have begun a child and have no answer of it, without the glances."""
+        created = [Where("EventType", "eq", "SubOrchestrationInstanceCreated"), Where("InstanceId", "eq", child)]
+        found = set()
+        async for row in self.hub.account.tables.rows(self.hub.names.history, Query(where=created)):
+            parent = Facts(await self.instance(unescape_key(str(row.entity["PartitionKey"]))))
+            if parent.is_open and any(x.get("InstanceId") == child for x in parent.open_items.values()):
+                found.add(parent.id)
+        return sorted(found)
 
     def _is_to_begin(self, instance_id: str) -> bool:
         return any(x.task and x.task.kind == m.EXECUTION_STARTED for x in self.messages_of(instance_id))
@@ -336,6 +375,7 @@ class Snapshot:
             entity = row.entity
             if entity["PartitionKey"] != key:
                 if key is not None:
+                    self._note_open(key, end, children)
                     yield key, (execution, None if asks else end)
                 key, execution, end, asks = str(entity["PartitionKey"]), entity.get("ExecutionId"), None, False
                 children = {}
@@ -350,7 +390,13 @@ class Snapshot:
                 child = escape_key(children.pop(entity["TaskScheduledId"]))
                 self.seen.execute("INSERT INTO child VALUES (?, ?)", (child, unescape_key(str(key))))
         if key is not None:
+            self._note_open(key, end, children)
             yield key, (execution, None if asks else end)
+
+    def _note_open(self, key: str, end: object, children: dict[object, str]) -> None:
+        if end is None:
+            rows = [(child, unescape_key(key)) for child in children.values()]
+            self.seen.executemany("INSERT INTO awaited VALUES (?, ?)", rows)
 
     async def _queued(self) -> AsyncIterator[tuple[str, Any]]:
         cursor = self.seen.execute("SELECT DISTINCT key FROM seen WHERE key <> '' ORDER BY key")
@@ -432,11 +478,14 @@ class Snapshot:
     async def _facts(self, instance_id: str) -> Facts:
         control = self.hub.names.control_queue(instance_id)
         work = self.unseen.get(self.hub.names.workitems, 0)
-        return Facts(
+        # The timers that the doctor has sent are among the invisible, and hide nothing.
+        invisible = max(0, self.unseen.get(control, 0) - self.sent_to[control])
+        facts = Facts(
             await self.instance(instance_id), now=self.hub.clock.now(),
-            unseen={"control": max(0, self.unseen.get(control, 0) - self.timers[control]), "workitems": work},
-            timers_are_counted=self.unseen.get(control, 0) >= self.timers[control] > 0,
+            unseen={"control": 0 if self.is_settled else invisible, "workitems": work, "timers": invisible},
         )  # fmt: skip
+        run = facts.execution if facts.has_history else facts.row_execution
+        return replace(facts, sent_again=frozenset(self.sent.get((instance_id, str(run)), ())))
 
     async def _family(self, instance_id: str, replay: Replay | None, above: set[str]) -> Facts:
         facts = await self._facts(instance_id)

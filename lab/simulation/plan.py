@@ -26,6 +26,7 @@ class Request:
     input: dict[str, Any]
     at: float
     events: tuple[Raise, ...] = ()
+    suspended: tuple[float, float] | None = None  # seconds after the start, and for how many; then it is resumed
 
     @property
     def instance_id(self) -> str:
@@ -75,7 +76,10 @@ def from_json(text: str) -> Plan:
 
 
 def _request_of(given: dict[str, Any]) -> Request:
-    return Request(**{**given, "events": tuple(Raise(**one) for one in given.get("events", ()))})
+    suspended = tuple(given["suspended"]) if given.get("suspended") else None
+    return Request(
+        **{**given, "events": tuple(Raise(**one) for one in given.get("events", ())), "suspended": suspended}
+    )
 
 
 def draw(seed: int) -> Plan:
@@ -85,7 +89,7 @@ def draw(seed: int) -> Plan:
     way_home = rng.random() < 0.25
     return Plan(
         seed=seed,
-        requests=tuple(_request(rng, number) for number in range(count)),
+        requests=tuple(_perhaps_suspended(seed, _request(rng, number)) for number in range(count)),
         crashes=tuple(sorted(rng.uniform(1, WORK_SECONDS) for _ in range(rng.choice((0, 0, 1, 2))))),
         loss=rng.uniform(2, WORK_SECONDS),
         lag=rng.choice((0.0, 0.5, 2.0, 5.0, 10.0, 30.0)),
@@ -100,6 +104,13 @@ def draw(seed: int) -> Plan:
         at_home=(_request(rng, 901), _request(rng, 902)) if way_home else (),
         reconcile_first=rng.random() < 0.7,
     )
+
+
+def _perhaps_suspended(seed: int, request: Request) -> Request:
+    rng = random.Random(f"{seed} suspends {request.number}")
+    if rng.random() < 0.8:
+        return request
+    return dataclasses.replace(request, suspended=(rng.uniform(0.1, 8), rng.uniform(0.5, 20)))
 
 
 def _request(rng: random.Random, number: int) -> Request:
@@ -122,7 +133,7 @@ def _request(rng: random.Random, number: int) -> Request:
 
 
 def simpler(plan: Plan) -> Iterator[Plan]:
-    """Plans with one thing less: a request, a signal, a step of a program, a crash, a death, the way home."""
+    """Plans with one thing less: a request, a signal, a step, a crash, a death, a suspension, the way home."""
     for name in ("requests", "signals", "crashes", "later_crashes", "at_home"):
         for rest in _without_one(getattr(plan, name)):
             changed: dict[str, Any] = {name: rest}
@@ -134,10 +145,16 @@ def simpler(plan: Plan) -> Iterator[Plan]:
     if plan.way_home:
         yield dataclasses.replace(plan, way_home=False, at_home=())
     for index, request in enumerate(plan.requests):
-        if request.workflow == "program":
-            for given in programs.simpler(request.input):
-                smaller = dataclasses.replace(request, input=given, events=programs.still_wanted(given, request.events))
-                yield dataclasses.replace(plan, requests=(*plan.requests[:index], smaller, *plan.requests[index + 1 :]))
+        for smaller in _simpler_request(request):
+            yield dataclasses.replace(plan, requests=(*plan.requests[:index], smaller, *plan.requests[index + 1 :]))
+
+
+def _simpler_request(request: Request) -> Iterator[Request]:
+    if request.suspended is not None:
+        yield dataclasses.replace(request, suspended=None)
+    if request.workflow == "program":
+        for given in programs.simpler(request.input):
+            yield dataclasses.replace(request, input=given, events=programs.still_wanted(given, request.events))
 
 
 def _without_one(things: tuple[Any, ...]) -> Iterator[tuple[Any, ...]]:

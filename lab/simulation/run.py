@@ -13,6 +13,7 @@ import json
 import sys
 import tempfile
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
@@ -39,6 +40,7 @@ from taskhub.accounts import Account
 from taskhub.accounts.embedded import EmbeddedAccount, open_embedded
 from taskhub.accounts.replication import READ_ONLY
 from taskhub.client import TaskHubClient
+from taskhub.errors import InstanceNotFound, InvalidOperation
 from taskhub.hub import TaskHub
 from taskhub.messages import EXECUTION_STARTED
 
@@ -156,7 +158,16 @@ class Simulation:
         await self.journal.accept_start(request.instance_id, request.workflow, request.input)
         await client.start(request.workflow, request.instance_id, json.dumps(json.dumps(request.input)))
         self.seen.accepted[request.instance_id] = request
-        await self._raise_events(client, request)
+        await asyncio.gather(self._raise_events(client, request), self._suspend(client, request))
+
+    async def _suspend(self, client: TaskHubClient, request: Request) -> None:
+        """Suspends an instance for a while, unless it has ended; no journal knows of that."""
+        if request.suspended is None:
+            return
+        for pause, ask in zip(request.suspended, (client.suspend, client.resume), strict=True):
+            await asyncio.sleep(pause)
+            with suppress(InvalidOperation, InstanceNotFound):
+                await ask(request.instance_id, "simulated")
 
     async def _raise_events(self, client: TaskHubClient, request: Request) -> None:
         """Raises the events that were not acknowledged yet, each by somebody else."""
@@ -312,6 +323,9 @@ class Simulation:
         while self.clock.now() < end:
             statuses = [await client.status(instance_id) for instance_id in self.seen.accepted]
             queues = [names.workitems, *names.control_queues]
+            for instance_id, status in zip(self.seen.accepted, statuses, strict=True):
+                if status is not None and status.runtime_status == "Suspended":  # who suspended it comes back to it
+                    await client.resume(instance_id, "simulated")
             left = sum([await engine.hub.account.queues.count(queue) for queue in queues])
             if left == 0 and all(status is not None and status.is_terminal for status in statuses):
                 return

@@ -494,3 +494,45 @@ def test_an_operation_that_an_entity_has_done_and_forgotten_is_asked_for_again()
         caller, instance=answered, related={entity.id: replace(entity, instance=replace(entity.instance, messages=()))}
     )
     assert not rules.judge(done).findings
+
+
+def suspended(facts):
+    """The same, suspended by its history, and its row says so."""
+    last = facts.instance.history[-1]
+    more = {**last, "RowKey": row_key(len(facts.instance.history)), "EventType": "ExecutionSuspended", "Reason": "why"}
+    ended = {**last, "RowKey": row_key(len(facts.instance.history) + 1)}
+    row = {**facts.row, "RuntimeStatus": "Suspended"}
+    return replace(
+        facts, instance=replace(facts.instance, history=(*facts.instance.history, more, ended), row=row), replayed=None
+    )
+
+
+def test_what_a_suspended_instance_needs_later_is_sent_while_it_is_suspended():
+    verdict = rules.judge(suspended(one("losttimer2")))
+    assert (verdict.kind, verdict.rule) == ("stuck", "awaited-lost") and "suspended" in verdict.because
+    assert [step.task.kind for step in make_plan(verdict).steps if hasattr(step, "task")] == [m.TIMER_FIRED]
+    whole = rules.judge(suspended(one("c16E")))
+    assert (whole.kind, whole.rule, whole.needs_repair) == ("waiting", "suspended", False)
+
+
+def test_a_suspended_history_whose_row_says_running_gets_its_status_so_that_somebody_resumes_it():
+    facts = suspended(one("c16E"))
+    running = {**facts.row, "RuntimeStatus": "Running"}
+    verdict = rules.judge(replace(facts, instance=replace(facts.instance, row=running)))
+    assert [x.name for x in verdict.findings] == ["row-running"]
+    (step,) = make_plan(verdict).steps
+    assert step.columns["RuntimeStatus"] == "Suspended"
+
+
+def test_an_instance_that_was_suspended_and_begins_anew_is_suspended_again():
+    lost = one("losthist")
+    row = {**lost.row, "RuntimeStatus": "Suspended"}
+    plan = make_plan(rules.judge(replace(lost, instance=replace(lost.instance, row=row))))
+    assert [step.task.kind for step in plan.steps if hasattr(step, "task")] == [
+        m.EXECUTION_STARTED, m.EXECUTION_SUSPENDED,
+    ]  # fmt: skip
+
+
+def test_a_history_is_not_given_up_while_its_start_may_be_among_messages_that_were_not_seen():
+    verdict = rules.judge(replace(one("losthist"), unseen={"control": 1}))
+    assert (verdict.kind, verdict.rule) == ("undecided", "history-lost")
