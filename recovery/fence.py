@@ -13,9 +13,11 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import threading
 import time
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from datetime import datetime, timezone
 from functools import lru_cache
@@ -24,9 +26,11 @@ from typing import Literal
 from recovery.records import RecordChanged, Records, RecordsUnreachable, open_records
 
 RECORD = "fence.json"
+HISTORY = "fence"  # the folder of the take-overs, for people; nothing is decided by it
 DEFAULT_CACHE_SECONDS = 5.0
 LONGEST_CACHE_SECONDS = 300.0
 WhenUnreadable = Literal["work", "stop"]
+_PART = re.compile(r'"(region|number|address|since|by)"\s*:\s*("[^"\\]*|[0-9]+)')
 
 
 class Fenced(Exception):
@@ -35,6 +39,18 @@ class Fenced(Exception):
     def __init__(self, text: str, address: str = "") -> None:
         super().__init__(text)
         self.address = address
+
+
+class RecordDamaged(RecordsUnreachable):
+    """The record is there and makes no sense. Who asks whether it may work cannot tell it from one out of reach.
+
+    `version` is that of what was read, `parts` is what can be made out of it, by name and as it stands there.
+    """
+
+    def __init__(self, text: str, version: str, parts: Mapping[str, str]) -> None:
+        super().__init__(text)
+        self.version = version
+        self.parts = parts
 
 
 @dataclass(frozen=True)
@@ -157,14 +173,48 @@ def is_same_region(one: str, other: str) -> bool:
 
 
 def read(records: Records, name: str) -> tuple[Epoch, str] | None:
-    """The record and its version; None when there is none. RecordsUnreachable: also for one that makes no sense."""
+    """The record and its version; None when there is none. RecordDamaged, RecordsUnreachable."""
     found = records.get(name)
     if found is None:
         return None
+    data, version = found
     try:
-        return Epoch(**json.loads(found[0])), found[1]
-    except (ValueError, TypeError) as error:
-        raise RecordsUnreachable(f"the fence's record in {records.description} makes no sense: {error}") from error
+        return _epoch(data), version
+    except (ValueError, RecursionError) as error:
+        text = f"the fence's record {name} in {records.description} makes no sense: {error}"
+        raise RecordDamaged(text, version, _parts(data)) from error
+
+
+def _epoch(data: bytes) -> Epoch:
+    """What a record says; what a later version may add to it is left out. ValueError: it makes no sense."""
+    values = json.loads(data)
+    if not isinstance(values, dict):
+        raise ValueError("it is no JSON object")
+    number = values.get("number")
+    texts = {name: values.get(name, "") for name in ("region", "address", "since", "by")}
+    for name, text in texts.items():
+        if not isinstance(text, str):
+            raise ValueError(f"its {name} is {text!r}")
+    if not texts["region"].strip():
+        raise ValueError("it names no region")
+    if type(number) is not int or number < 1:
+        raise ValueError(f"its number is {number!r}")
+    return Epoch(number=number, **texts)
+
+
+def _parts(data: bytes) -> dict[str, str]:
+    found = _PART.findall(data.decode("utf-8", "replace"))
+    return {name: value.strip('"') for name, value in found if value.strip('"')}
+
+
+def history(records: Records, hub: str = "app") -> list[Epoch]:
+    """The take-overs on record, oldest first, without those that are damaged. RecordsUnreachable."""
+    found = []
+    for name in records.names(f"{hub}/{HISTORY}/"):
+        record = records.get(name)
+        with suppress(ValueError, RecursionError):
+            found += [_epoch(record[0])] if record else []
+    return found
 
 
 def take_over(
@@ -174,23 +224,39 @@ def take_over(
     by: str = "",
     hub: str = "app",
     now: Callable[[], datetime] = lambda: datetime.now(timezone.utc),
+    replace_damaged: bool = False,
 ) -> Epoch:
     """Makes a region the one that works, by one conditional write; taking over again changes nothing.
 
-    RecordChanged: somebody else took over at the same moment; look who before trying again. RecordsUnreachable.
+    RecordChanged: somebody else took over at the same moment; look who before trying again. RecordDamaged: the record
+    makes no sense; with `replace_damaged` it is replaced, by a write on what was read too. RecordsUnreachable.
     """
-    name = f"{hub}/{RECORD}"
-    found = read(records, name)
-    if found is not None and is_same_region(found[0].region, region) and found[0].address == address:
-        return found[0]
-    number = found[0].number + 1 if found else 1
-    epoch = Epoch(region, number, address, now().isoformat(timespec="seconds"), by)
-    data = json.dumps(asdict(epoch)).encode()
-    if found is None:
-        records.put(name, data, only_new=True)
+    name, number, version = f"{hub}/{RECORD}", 0, None
+    try:
+        found = read(records, name)
+    except RecordDamaged as damage:
+        if not replace_damaged:
+            raise
+        number, version = _last_number(records, hub, damage.parts.get("number", "")), damage.version
     else:
-        records.put(name, data, version=found[1])
+        if found is None:
+            number = _last_number(records, hub)
+        elif is_same_region(found[0].region, region) and found[0].address == address:
+            return found[0]
+        else:
+            number, version = found[0].number, found[1]
+    epoch = Epoch(region, number + 1, address, now().isoformat(timespec="seconds"), by)
+    data = json.dumps(asdict(epoch)).encode()
+    records.put(name, data, version=version, only_new=version is None)
+    with suppress(RecordsUnreachable, RecordChanged):
+        records.put(f"{hub}/{HISTORY}/{epoch.number:06d}.json", data, only_new=True)
     return epoch
+
+
+def _last_number(records: Records, hub: str, readable: str = "") -> int:
+    """The greatest number known where the record itself does not tell it."""
+    names = (name.rpartition("/")[2].removesuffix(".json") for name in records.names(f"{hub}/{HISTORY}/"))
+    return max((int(text) for text in (*names, readable) if re.fullmatch(r"[0-9]{1,12}", text)), default=0)
 
 
 def open_fence(environment: Mapping[str, str] = os.environ) -> Fence | NoFence:
@@ -232,7 +298,9 @@ __all__ = [
     "NoFence",
     "Permit",
     "RecordChanged",
+    "RecordDamaged",
     "current",
+    "history",
     "is_same_region",
     "open_fence",
     "read",

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from recovery import fence
 from recovery import operator_errors as errors
 from recovery.fence import Epoch
+from recovery.fence_command import FIRST_USE, REPLACE_DAMAGED
 from recovery.journal import DEFAULT_HUB
 from recovery.records import RecordChanged, Records, RecordsUnreachable, open_place
 from recovery.regions import Observation, Region
@@ -43,6 +44,8 @@ class FenceRecord:
             return "fence: off (the deployment has no journal)"
         try:
             epoch = self.holder()
+        except fence.RecordDamaged as error:
+            return f"fence: damaged ({error}); more: {self._command()}"
         except RecordsUnreachable as error:
             return f"fence: cannot be read from here ({error}); from inside: {self._command()}"
         if epoch is None:
@@ -51,10 +54,12 @@ class FenceRecord:
         return f"fence: {epoch.region} works since {epoch.since} (epoch {epoch.number}{by})"
 
     def contradiction(self, seen: Observation) -> str:
-        """What is wrong when the record names another region than the account's; empty when nothing is, or unknown."""
+        """What is wrong: the record is damaged, or names another region than the account's; empty: nothing."""
         region = seen.account_region
         try:
             epoch = self.holder() if self.is_on and region is not None else None
+        except fence.RecordDamaged as error:
+            return self._damaged(region, error) if region else ""
         except RecordsUnreachable:
             return ""
         if epoch is None or region is None or fence.is_same_region(epoch.region, region.location):
@@ -100,11 +105,21 @@ class FenceRecord:
         raise AssertionError("every try has an end")
 
     def _unreachable(self, target: Region, error: RecordsUnreachable) -> str:
+        if isinstance(error, fence.RecordDamaged):
+            return f"The fence: {self._damaged(target, error)}. Then run this command again"
         return (
             f"The record cannot be written from here ({error}). In the network of {target.location}, or of the other "
-            f"region: {self._command()} --take-over {target.location} --address {_address(target)}. "
+            f"region: {self._take_over(target)}. "
             f"Then run this command again with {WITHOUT}, which leaves the record alone"
         )
+
+    def _damaged(self, target: Region, error: fence.RecordDamaged) -> str:
+        mend = f"{self._take_over(target)} {REPLACE_DAMAGED}"
+        return f"nobody can say which region works: {error}. Replace it with: {mend}"
+
+    def _take_over(self, target: Region) -> str:
+        # The names are the deployment's own, so nothing about them can be a slip of the hand.
+        return f"{self._command()} --take-over {target.location} --address {_address(target)} {FIRST_USE}"
 
     def _command(self) -> str:
         return f"python -m recovery fence --journal {self.place}"

@@ -27,7 +27,7 @@ def kinds(practice: Practice) -> list[str]:
 
 def test_the_old_stops_and_the_new_takes_over_before_the_account_moves_and_starts_after(practice: Practice) -> None:
     practice.fail_over(UNPLANNED)
-    assert kinds(practice) == ["stop", "fence.json", "failover", "start"]
+    assert kinds(practice) == ["stop", "fence.json", "000001.json", "failover", "start"]
     assert practice.azure.violations == []
 
 

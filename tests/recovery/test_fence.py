@@ -6,8 +6,19 @@ import json
 
 import pytest
 
-from recovery.__main__ import main
-from recovery.fence import RECORD, Fence, Fenced, NoFence, open_fence, take_over
+from recovery.fence import (
+    HISTORY,
+    RECORD,
+    Epoch,
+    Fence,
+    Fenced,
+    NoFence,
+    RecordDamaged,
+    history,
+    open_fence,
+    read,
+    take_over,
+)
 from recovery.records import DirectoryRecords, RecordChanged, RecordsUnreachable
 
 WEST, NORTH = "westeurope", "northeurope"
@@ -39,6 +50,9 @@ class Failing:
 
     def put(self, *arguments, **options):
         return self._records.put(*arguments, **options)
+
+    def names(self, prefix=""):
+        return self._records.names(prefix)
 
 
 @pytest.fixture
@@ -143,23 +157,6 @@ def test_the_settings_switch_the_fence_on_and_off(tmp_path):
         open_fence({"FENCE_REGION": WEST, "JOURNAL_STORAGE": str(tmp_path), "FENCE_WHEN_UNREADABLE": "perhaps"})
 
 
-def test_the_command_shows_and_changes_which_region_works(tmp_path, capsys):
-    place = str(tmp_path / "journal")
-    assert main(["fence", "--journal", place]) == 0
-    assert "every region may work" in capsys.readouterr().out
-    assert main(["fence", "--journal", place, "--take-over", NORTH, "--by", "night shift"]) == 0
-    assert "northeurope works, as epoch 1" in capsys.readouterr().out
-    assert main(["fence", "--journal", place]) == 0
-    assert "taken over by night shift" in capsys.readouterr().out
-
-
-def test_without_a_journal_the_command_says_so(monkeypatch, capsys):
-    monkeypatch.delenv("JOURNAL_STORAGE", raising=False)
-    monkeypatch.delenv("JOURNAL_STORAGE__accountName", raising=False)
-    assert main(["fence"]) == 2
-    assert "No journal is named" in capsys.readouterr().err
-
-
 def test_while_somebody_reads_the_others_go_by_the_last_answer(records, ticks):
     """An account that takes its time to fail holds up one caller, not every activity of the region."""
     take_over(records, WEST)
@@ -196,17 +193,84 @@ def test_a_region_is_the_same_however_it_is_spelt(records, ticks):
     assert take_over(records, NORTH).number == 1
 
 
-@pytest.mark.parametrize(("region", "words"), [("northeurop", "the deployment is in westeurope and northeurope"),
-                                               ("north-europe", "not in 'north-europe'")])  # fmt: skip
-def test_a_region_that_is_none_is_refused_for_it_would_keep_every_app_out(tmp_path, monkeypatch, capsys, region, words):
-    values = {"AZURE_SUBSCRIPTION_ID": "s", "STORAGE_ACCOUNT_NAME": "st", "AZURE_PRIMARY_LOCATION": WEST,
-              "AZURE_STANDBY_LOCATION": NORTH}  # fmt: skip
-    monkeypatch.chdir(tmp_path)
-    for name, value in values.items():
-        monkeypatch.setenv(name, value)
-    place = str(tmp_path / "journal")
-    with pytest.raises(SystemExit) as refused:
-        main(["fence", "--journal", place, "--take-over", region])
-    assert refused.value.code == 2 and words in capsys.readouterr().err
-    assert main(["fence", "--journal", place]) == 0
-    assert "every region may work" in capsys.readouterr().out
+# what the record says
+
+
+SOUND = {"region": NORTH, "number": 3, "address": "", "since": "2026-01-02T03:04:05+00:00", "by": "kim"}
+
+
+def put(records, content, version=None):
+    data = content if isinstance(content, bytes) else json.dumps(content).encode()
+    return records.put(f"app/{RECORD}", data, version=version)
+
+
+def test_what_a_later_version_adds_to_the_record_does_not_make_it_unreadable(records, ticks):
+    put(records, {**SOUND, "colour": "red"})
+    assert read(records, f"app/{RECORD}")[0] == Epoch(**SOUND)
+    assert not fence(records, ticks, WEST).permit().allowed
+
+
+@pytest.mark.parametrize(
+    ("content", "why"),
+    [(b"", "Expecting value"), (b"[1]", "no JSON object"), (b"\x80{}", "codec"), (b"[" * 100_000, ""),
+     ({**SOUND, "region": ""}, "names no region"), ({**SOUND, "region": None}, "region is None"),
+     ({**SOUND, "number": "3"}, "number is '3'"), ({**SOUND, "number": True}, "number is True"),
+     ({**SOUND, "number": 0}, "number is 0"), ({**SOUND, "since": 5}, "since is 5")],
+    ids=lambda one: str(one)[:30],
+)  # fmt: skip
+def test_a_record_that_makes_no_sense_is_told_from_one_that_is_out_of_reach(records, ticks, content, why):
+    put(records, content)
+    with pytest.raises(RecordDamaged, match=f"app/{RECORD} in .* makes no sense: .*{why}"):
+        read(records, f"app/{RECORD}")
+    assert not fence(records, ticks, NORTH, when_unreadable="stop").permit().allowed
+    assert fence(records, ticks, NORTH, when_unreadable="work").permit().allowed
+
+
+def test_a_damaged_record_is_left_alone_unless_it_is_to_be_replaced(records):
+    put(records, json.dumps(SOUND).encode()[:40])
+    with pytest.raises(RecordDamaged) as damage:
+        take_over(records, WEST)
+    assert damage.value.parts == {"region": NORTH, "number": "3"}
+    assert records.get(f"app/{RECORD}")[0] == json.dumps(SOUND).encode()[:40]
+    assert take_over(records, WEST, replace_damaged=True).number == 4
+    assert read(records, f"app/{RECORD}")[0].region == WEST
+
+
+def test_the_number_of_what_replaces_a_damaged_record_is_greater_than_every_one_on_record(records):
+    for region in (WEST, NORTH, WEST):
+        take_over(records, region)
+    put(records, b"}")
+    assert take_over(records, NORTH, replace_damaged=True).number == 4
+    records._records.delete(f"app/{RECORD}")
+    assert take_over(records, WEST).number == 5
+
+
+def test_a_damaged_record_that_somebody_else_mends_meanwhile_is_not_replaced(records, monkeypatch):
+    put(records, b"}")
+    seen = records.get(f"app/{RECORD}")
+    take_over(records, NORTH, replace_damaged=True)
+    monkeypatch.setattr(records, "get", lambda name: seen)
+    with pytest.raises(RecordChanged):
+        take_over(records, WEST, replace_damaged=True)
+    monkeypatch.undo()
+    assert read(records, f"app/{RECORD}")[0].region == NORTH
+
+
+def test_every_takeover_stays_on_record(records):
+    for region, by in ((WEST, "ann"), (NORTH, "ben"), (NORTH, "ben"), (WEST, "ann")):
+        take_over(records, region, by=by)
+    records.put(f"app/{HISTORY}/000002.json", b"}")  # one that is damaged hides no other
+    assert [(one.number, one.region, one.by) for one in history(records)] == [(1, WEST, "ann"), (3, WEST, "ann")]
+
+
+def test_a_takeover_counts_although_it_could_not_be_noted(records, monkeypatch):
+    write = records.put
+
+    def put(name, *arguments, **options):
+        if f"/{HISTORY}/" in name:
+            raise RecordsUnreachable("timeout")
+        return write(name, *arguments, **options)
+
+    monkeypatch.setattr(records, "put", put)
+    assert take_over(records, WEST).number == 1
+    assert read(records, f"app/{RECORD}")[0].region == WEST and history(records) == []

@@ -118,3 +118,21 @@ def test_a_deployment_without_a_journal_has_no_fence_and_fails_over_all_the_same
     status.run(practice.session())
     assert "fence: off" in practice.text()
     assert not [call for call in practice.azure.calls if "journal/" in call]
+
+
+def test_a_damaged_record_is_told_before_anything_is_changed_with_what_replaces_it(practice: Practice) -> None:
+    practice.world.journal["app/fence.json"] = '{"region": "westeurope", "num'
+    with pytest.raises(errors.Refused, match="nobody can say which region works: .* makes no sense") as refused:
+        practice.fail_over(UNPLANNED)
+    assert f"{COMMAND} --first-use --replace-damaged. Then run this command again" in str(refused.value)
+    assert practice.changing_calls() == [] and practice.state().begun is None
+    assert status.run(practice.session()) == 1
+    assert "fence: damaged (" in practice.text()
+    back = "--take-over westeurope --address https://func-weu-fake.example --first-use --replace-damaged"
+    assert back in practice.text()
+
+
+def test_the_command_to_type_inside_needs_no_confirmation_of_the_deployments_own_names(practice: Practice) -> None:
+    practice.world.journal_silent = True
+    with pytest.raises(errors.Refused, match=f"{COMMAND} --first-use. Then run this command again"):
+        practice.fail_over(UNPLANNED)
