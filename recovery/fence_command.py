@@ -66,7 +66,7 @@ def _show(records: Records, hub: str) -> int:
     found = read(records, f"{hub}/{RECORD}")
     if found is None:
         if not _is_journal(records, hub):
-            raise NotAsBefore(f"{_no_journal(records, hub)}: nobody has taken over or put anything on record there.")
+            raise NotAsBefore(f"{_no_journal(records, hub)}, so there is no fence there either.")
         print("There is no fence: every region may work.")
         return 0
     print(_line(found[0]))
