@@ -223,7 +223,8 @@ def _look_child(facts: Facts, leaf: Leaf) -> Delivery:
     if state == "ready":
         return Delivery(leaf, "ready", f"{child_id} goes on by itself")
     if state in ("outside", "unsure"):
-        return Delivery(leaf, state, f"{child_id} waits for something from outside")
+        from_where = "something from outside" if state == "outside" else "what may be among messages not seen"
+        return Delivery(leaf, state, f"{child_id} waits for {from_where}")
     return Delivery(leaf, "blocked", f"{child_id} is stuck itself")
 
 
@@ -359,12 +360,21 @@ def _is_not_called(facts: Facts, start: Event) -> bool:
 
 def not_awaited(facts: Facts) -> list[Delivery]:
     """What is open, lost, and not awaited now: the code may still ask for it after what it awaits."""
+    return [delivery for delivery in _open_beside(facts) if delivery.state == "lost"]
+
+
+def timers_in_doubt(facts: Facts) -> list[Delivery]:
+    """Timers that may be lost of an instance that does not wait for them alone."""
+    now = [] if outlook(facts) == "unsure" else deliveries(facts)
+    return [x for x in (*now, *_open_beside(facts)) if x.state == "unsure" and x.lost]
+
+
+def _open_beside(facts: Facts) -> list[Delivery]:
     now = {(leaf.kind, leaf.number) for leaf in leaves(awaited(facts))}
     still_open = [
         Leaf(_KINDS[kind], number, str(x.get("Name") or "")) for (kind, number), x in facts.open_items.items()
     ]
-    found = [look(facts, leaf) for leaf in still_open if (leaf.kind, leaf.number) not in now]
-    return [delivery for delivery in found if delivery.state == "lost"]
+    return [look(facts, leaf) for leaf in still_open if (leaf.kind, leaf.number) not in now]
 
 
 def deliveries(facts: Facts) -> list[Delivery]:

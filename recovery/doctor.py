@@ -8,19 +8,23 @@ from __future__ import annotations
 import argparse
 import asyncio
 import json
+import sys
 from collections.abc import Sequence
+from dataclasses import replace
+from datetime import datetime
 from pathlib import Path
 
 from recovery import doctor_report, json_report
 from recovery.doctor_report import Report
 from recovery.errors import HubIsLive, RecoveryError
-from recovery.examination import Doctor, EventsLost, Examination
+from recovery.examination import Doctor, Examination, WithJournal
 from recovery.facts import Facts
 from recovery.hub_command import Progress, add_account, add_journal, add_output, carry_out, check_page, opened
 from recovery.journal import Journal
 from recovery.matching import match_events
 from recovery.records import open_place
 from recovery.replay import App, load_app
+from recovery.second_look import Pause
 from recovery.snapshot import Way, count_instances
 from taskhub.clock import Clock
 from taskhub.hub import TaskHub
@@ -45,6 +49,7 @@ def parser(command: str) -> argparse.ArgumentParser:
     result.add_argument("--apply", action="store_true", help="carry the plans out, then look a second time")
     result.add_argument("--dry-run", action="store_true", help="only show (the default)")
     result.add_argument("--read-only", action="store_true", help="touch nothing at all, as on a hub that is at work")
+    result.add_argument("--wait", action="store_true", help="until no invisible message can be in anybody's hand")
     result.add_argument("--force", action="store_true", help="repair although somebody holds leases on the hub")
     result.add_argument("--reply", nargs="+", default=[], metavar="ID=JSON", help="what an entity answered an instance")
     add_journal(result, "so that events that were accepted and lost are found too")
@@ -53,7 +58,7 @@ def parser(command: str) -> argparse.ArgumentParser:
     return result
 
 
-async def run(options: argparse.Namespace, clock: Clock | None = None) -> int:
+async def run(options: argparse.Namespace, clock: Clock | None = None, pause: Pause = asyncio.sleep) -> int:
     """Examines, and repairs when asked to. RecoveryError, TaskHubError: the text says what is wrong."""
     app = load_app(options.app) if options.app else None
     replies = _replies(options.reply)
@@ -64,24 +69,29 @@ async def run(options: argparse.Namespace, clock: Clock | None = None) -> int:
                 f"Nothing was changed: {leases[0]}, so a host works on {hub.names.hub}. Stop it, or wait until its "
                 "leases end (a minute); --force repairs all the same."
             )
-        return await _examine(options, hub, app, replies, bool(leases))
+        return await _examine(options, hub, app, replies, bool(leases) and not options.force, pause)
 
 
 async def _examine(
-    options: argparse.Namespace, hub: TaskHub, app: App | None, replies: dict[str, str], is_live: bool
+    options: argparse.Namespace, hub: TaskHub, app: App | None, replies: dict[str, str], is_live: bool, pause: Pause
 ) -> int:
-    way: Way = "peek" if options.read_only or (is_live and not options.force) else "everything"
+    way: Way = "peek" if options.read_only or is_live else "everything"
     progress, repairing = Progress(), Progress("plans carried out")
-    lost = await _events_lost(options, hub)
+    journal = await _journal(options, hub)
     if progress.is_shown and not options.only:
         progress.total = await count_instances(hub)
-    doctor = Doctor(hub, app.replay if app else None, way, options.only, replies, progress, repairing, lost)
+    doctor = Doctor(hub, app.replay if app else None, way, options.only, replies, progress, repairing, journal)
+    doctor.pause = pause if is_live else None
     found = await doctor.examine()
+    if options.wait and found.undecided and found.settled_at is not None and way != "peek":
+        found = await _wait(doctor, found.settled_at, pause)
     progress.clear()
     report = Report(found, hub.clock.now().isoformat(timespec="seconds"), show_all=options.all or bool(options.only))
+    report.is_live, report.is_read_only = is_live, options.read_only
     if app is None:
         report.notes.append("without --app what an instance awaits is guessed from its history")
-    await _plan(doctor, found, report)
+    if not is_live:  # what is stuck there can be repaired only without a host
+        await _plan(doctor, found, report)
     if options.apply and not options.dry_run and not options.read_only:
         repairing.total = found.broken
         report.repaired = await doctor.repair(found)
@@ -90,20 +100,30 @@ async def _examine(
     return 0 if report.is_clean else 1
 
 
-async def _events_lost(options: argparse.Namespace, hub: TaskHub) -> EventsLost | None:
-    """What the journal knows of an open instance's events and the hub does not, by their names."""
+async def _journal(options: argparse.Namespace, hub: TaskHub) -> WithJournal | None:
+    """Adds to an instance what the journal knows and the hub does not: its start, or the names of its events."""
     if not options.journal:
         return None
     journal = Journal(open_place(options.journal), options.journal_hub)
     await asyncio.to_thread(journal.check, hub.names.hub)
 
-    def lost(facts: Facts) -> tuple[str, ...]:
-        if not facts.is_open or facts.is_entity:
-            return ()
-        events = [entry for entry in journal.entries(facts.id) if entry.kind == "event"]
-        return tuple(x.entry.name for x in match_events(events, facts) if x.state == "raised")
+    def known(facts: Facts) -> Facts:
+        if facts.is_open and not facts.is_entity:
+            events = [entry for entry in journal.entries(facts.id) if entry.kind == "event"]
+            lost = tuple(x.entry.name for x in match_events(events, facts) if x.state == "raised")
+            return replace(facts, journal_events=lost)
+        if facts.row is None and not facts.has_history:
+            return replace(facts, journal_start=any(entry.kind == "start" for entry in journal.entries(facts.id)))
+        return facts
 
-    return lost
+    return known
+
+
+async def _wait(doctor: Doctor, until: datetime, pause: Pause) -> Examination:
+    """Another look when what is still invisible can only be waiting for its time."""
+    print(f"Waiting until {until:%H:%M:%S}Z for messages that may be in somebody's hand …", file=sys.stderr, flush=True)
+    await pause(max(0.0, (until - doctor.hub.clock.now()).total_seconds()) + 1)
+    return await doctor.examine()
 
 
 async def _plan(doctor: Doctor, found: Examination, report: Report) -> None:
@@ -112,6 +132,7 @@ async def _plan(doctor: Doctor, found: Examination, report: Report) -> None:
         return
     async for verdict, plan in doctor.plans(found):
         report.plans.put(verdict.instance_id, plan)
+        report.can_apply = report.can_apply or not plan.is_empty
         progress(len(report.plans))
     progress.clear()
 

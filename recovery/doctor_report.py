@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from html import escape
@@ -17,13 +18,13 @@ ON_PAGE = 2000  # instances on the HTML page
 MEANINGS = {
     "completed": "finished, or its result is safe in the row",
     "waiting": "waits rightly, for its timer or somebody outside",
-    "goes-on": "moves by itself when a host starts",
+    "goes-on": "moves by itself when a host works",
     "repeats": "moves, but does something a second time unless a message is removed",
     "stuck": "never moves again by itself; nothing in the log says so",
     "damaged": "goes wrong when a message reaches it",
     "lost": "nothing is left that could continue it, or a part of it is gone",
     "orphan": "messages of which nothing else is there",
-    "undecided": "messages that could not be seen may belong to it: look again without hosts",
+    "undecided": "messages that could not be seen may belong to it",
 }
 COLOURS = {
     "completed": "#2a7f62", "waiting": "#2a7f62", "goes-on": "#2a7f62", "repeats": "#d98c1f", "stuck": "#d98c1f",
@@ -41,6 +42,9 @@ class Report:
     repaired: Repaired | None = None
     notes: list[str] = field(default_factory=list)
     show_all: bool = False
+    is_live: bool = False  # a host works on the hub, so nothing is planned
+    is_read_only: bool = False
+    can_apply: bool = False  # some plan has steps
 
     @property
     def is_clean(self) -> bool:
@@ -78,8 +82,7 @@ def _notes(found: Examination) -> Iterator[str]:
         f"the hub holds nothing of {name}: no row, no history, no message; reconcile tells whether it was accepted"
         for name in found.unknown
     )
-    for queue, count in found.unseen.items():
-        yield f"{count} messages of {queue} are invisible; what may hang on them is left undecided"
+    yield from (f"{count} messages of {queue} {_invisible(found)}" for queue, count in found.unseen.items())
     if found.orphan_blobs:
         blobs, instances = found.orphan_blobs["blobs"], found.orphan_blobs["instances"]
         names = ", ".join(found.orphan_names) + (", …" if instances > len(found.orphan_names) else "")
@@ -91,6 +94,14 @@ def _notes(found: Examination) -> Iterator[str]:
         yield f"{message.queue} holds an unreadable message: {message.problem}"
     if (more := len(found.unaddressed) - 5) > 0:
         yield f"and {more} more unreadable messages"
+
+
+def _invisible(found: Examination) -> str:
+    if found.is_settled:
+        return "are invisible, and no host has worked for so long that they can only be waiting for their time"
+    if found.undecided:
+        return "could not be seen; what may hang on them is left undecided"
+    return "could not be seen, and nothing is left open by that"
 
 
 def _instance(line: Line, plan: Plan | None) -> Iterator[str]:
@@ -114,13 +125,63 @@ def _ending(report: Report) -> Iterator[str]:
     yield ""
     repaired = report.repaired
     if repaired is not None:
-        yield f"{len(repaired.plans)} plans were carried out; their record is in {repaired.audit}."
+        yield _done(repaired)
         yield from (f"  still not right: {name}: {why}" for name, why in list(repaired.left.items())[:SHOWN])
-        yield "A second look finds nothing." if repaired.is_clean else "A second look still finds the above."
+        yield from (f"  undecided: {line.instance_id}: {line.because}" for line in _undecided(repaired.second_look))
+        yield _second_look(repaired)
     elif report.found.is_clean:
         yield "Nothing needs a repair."
     else:
-        yield "Nothing was changed. To carry the plans out: the same command with --apply."
+        yield f"Nothing was changed. {_advice(report)}"
+
+
+def _done(repaired: Repaired) -> str:
+    if not repaired.audit:
+        return "No plan was carried out."
+    return f"{len(repaired.plans)} plans were carried out; their record is in {repaired.audit}."
+
+
+def _undecided(found: Examination) -> Iterator[Line]:
+    return itertools.islice((line for line in found.lines() if line.kind == "undecided"), SHOWN)
+
+
+def _second_look(repaired: Repaired) -> str:
+    found = repaired.second_look
+    if repaired.is_clean:
+        return "A second look finds nothing."
+    if not repaired.left and found.undecided and not found.broken and not found.unaddressed and not found.unknown:
+        return f"A second look finds nothing else. {_when_decided(found)}"
+    return "A second look still finds the above."
+
+
+def _when_decided(found: Examination) -> str:
+    """What makes an undecided instance a decided one."""
+    number = f"{found.undecided} {'instance is' if found.undecided == 1 else 'instances are'} undecided"
+    if found.settled_at is None:
+        return f"{number}: somebody has its messages in hand, or had them when they were counted; look again."
+    return (
+        f"{number}: after {found.settled_at:%H:%M:%S}Z no message can be in anybody's hand any more, unless a host "
+        "works before; look again then, --wait does."
+    )
+
+
+def _advice(report: Report) -> str:
+    """What to do about what was found."""
+    found = report.found
+    without = " and without --read-only" if report.is_read_only else ""
+    if report.is_live:
+        stop = "A host works on this hub, and beside it nothing is repaired"
+        return f"{stop}: stop it, wait until its leases end (a minute), then the same command with --apply{without}."
+    words = []
+    if report.can_apply or found.unaddressed:
+        words.append(f"To carry the plans out: the same command with --apply{without}.")
+    elif found.broken:
+        words.append("No plan mends what was found; it is left to a person.")
+    if found.undecided:
+        words.append(_when_decided(found))
+    if found.unknown:
+        words.append("What the hub does not hold at all, python -m recovery reconcile compares with the journal.")
+    return " ".join(words)
 
 
 def as_json(report: Report) -> tuple[dict[str, Any], Iterator[dict[str, Any]]]:
@@ -137,6 +198,8 @@ def as_json(report: Report) -> tuple[dict[str, Any], Iterator[dict[str, Any]]]:
         "clean": report.is_clean,
         "notes": [*report.notes, *_notes(found)],
         "unseen": dict(found.unseen),
+        "undecided": (repaired.second_look if repaired else found).undecided,
+        "live": report.is_live,
         "orphanBlobs": found.orphan_blobs["blobs"],
         "unreadableInstances": found.unreadable,
         "unreadableMessages": len(found.unaddressed),
@@ -201,9 +264,11 @@ def _badge(kind: str) -> str:
 def _page_plans(report: Report) -> Iterator[str]:
     repaired = report.repaired
     if repaired is not None:
-        yield f"<h2>{len(repaired.plans)} plans carried out</h2><p>Record: <code>{escape(repaired.audit)}</code></p>"
+        yield f"<h2>{len(repaired.plans)} plans carried out</h2>"
+        yield f"<p>Record: <code>{escape(repaired.audit)}</code></p>" if repaired.audit else ""
         left = "".join(f"<li><code>{escape(k)}</code>: {escape(v)}</li>" for k, v in repaired.left.items())
-        yield f"<p>Still not right:</p><ul>{left}</ul>" if left else "<p>A second look finds nothing.</p>"
+        yield f"<p>Still not right:</p><ul>{left}</ul>" if left else ""
+        yield f"<p>{escape(_second_look(repaired))}</p>"
 
 
 def _page_lines(report: Report) -> Iterator[str]:

@@ -7,17 +7,20 @@ from collections import Counter
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
+from datetime import datetime
 from typing import Any
 
 from recovery import passes, plans, rules
 from recovery.awaits import is_ahead_of_parent
 from recovery.facts import Facts
+from recovery.looks import SentTimer, note_timers, timer_of
 from recovery.observed import Instance, Message
 from recovery.plans import Plan
 from recovery.proofs import settled
-from recovery.repair_steps import Delete
+from recovery.repair_steps import Delete, Send
 from recovery.repairs import Audit, apply
 from recovery.rules import Verdict
+from recovery.second_look import SECONDS, Pause, Suspects
 from recovery.shelf import Shelf
 from recovery.snapshot import Snapshot, Way, live_leases
 from taskhub import messages as m
@@ -28,10 +31,11 @@ MAX_ROUNDS = 5
 NAMED = 5
 WORST_FIRST = ("damaged", "lost", "stuck", "repeats", "undecided", "goes-on", "waiting", "orphan", "completed")
 UNREPAIRABLE = ("child-not-here", "work-not-in-history")  # named, for a person to look at
+_UNDECIDED = "kind = 'undecided' AND NOT repair"
 UNREADABLE = (ValueError, TypeError, LookupError, AttributeError, OverflowError, Undecodable)
 Replay = Callable[[Facts], Any]
 Progress = Callable[[int], None]
-EventsLost = Callable[[Facts], tuple[str, ...]]
+WithJournal = Callable[[Facts], Facts]
 
 
 @dataclass(frozen=True)
@@ -57,6 +61,9 @@ class Examination:
     outcomes: Counter[str] = field(default_factory=Counter)
     unaddressed: tuple[Message, ...] = ()
     unseen: Mapping[str, int] = field(default_factory=dict)
+    sees_all: bool = True  # invisible messages too, as on an embedded account
+    is_settled: bool = False  # what is invisible can only be waiting for its time, see recovery.looks
+    settled_at: datetime | None = None  # when it will be so; None: it is, nothing is invisible, or a host works
     leases: list[str] = field(default_factory=list)
     overtaken: set[str] = field(default_factory=set)  # instances with a child that is ahead of them
     encoding: m.Encoding = "base64"
@@ -81,7 +88,12 @@ class Examination:
 
     @property
     def is_clean(self) -> bool:
-        return self.broken == 0 and not self.unaddressed and not self.unknown
+        return self.broken == 0 and self.undecided == 0 and not self.unaddressed and not self.unknown
+
+    @property
+    def undecided(self) -> int:
+        """How many instances nothing but another look can judge."""
+        return int(self._lines.execute(f"SELECT count(*) FROM line WHERE {_UNDECIDED}").fetchone()[0])
 
     def add(self, verdict: Verdict) -> None:
         """Counts a verdict, and keeps it unless the instance is simply finished."""
@@ -124,6 +136,15 @@ class Examination:
             (_text(child), "lost", "undecided", "child-not-here", _text(why), "", False),
         )
 
+    @property
+    def departed(self) -> list[str]:
+        """The children that have answered and are not here."""
+        return [row[0] for row in self._lines.execute("SELECT id FROM line WHERE rule = 'child-not-here'")]
+
+    def forget_departed(self, child: str) -> None:
+        """Takes one of them back: it is here after all."""
+        self._lines.execute("DELETE FROM line WHERE rule = 'child-not-here' AND id = ?", (child,))
+
     def lines(self, only_broken: bool = False) -> Iterator[Line]:
         """The instances that are not simply finished, those that need a repair first, the worst of them at the top."""
         return self._selected("WHERE repair" if only_broken else "")
@@ -131,7 +152,7 @@ class Examination:
     def lines_for_a_person(self) -> Iterator[Line]:
         """Those that need a repair, and those that nothing can repair and somebody has to look at."""
         unrepairable = (f"OR rule = '{name}' OR findings LIKE '%{name}%'" for name in UNREPAIRABLE)
-        return self._selected(f"WHERE repair {' '.join(unrepairable)}")
+        return self._selected(f"WHERE repair OR {_UNDECIDED} {' '.join(unrepairable)}")
 
     def _selected(self, condition: str) -> Iterator[Line]:
         worst = " ".join(f"WHEN '{kind}' THEN {rank}" for rank, kind in enumerate(WORST_FIRST))
@@ -160,20 +181,52 @@ class Doctor:
     replies: Mapping[str, str] = field(default_factory=dict)
     progress: Progress = lambda count: None  # told how many instances were read
     repairing: Progress = lambda count: None  # told how many plans were carried out
-    events_lost: EventsLost | None = None  # what the journal knows of an instance's events
+    with_journal: WithJournal | None = None  # adds what the journal knows of an instance
+    pause: Pause | None = None  # on a hub at work: what comes between the two looks at what seems wrong
 
     async def examine(self) -> Examination:
-        """One look. AccountError: the account refuses or does not answer."""
+        """One look; on a hub at work a second one too. AccountError: the account refuses or does not answer."""
+        suspects = Suspects()
+        found = await self._look(suspects)
+        if self.pause is not None and (suspects or found.unaddressed or found.unknown or found.departed):
+            await self.pause(SECONDS)
+            await self._look_again(suspects, found)
+        return found
+
+    async def _look(self, suspects: Suspects) -> Examination:
         snapshot = await Snapshot.take(self.hub, self.way)
         try:
             found = await self._begin(snapshot)
             async for verdict in self._verdicts(snapshot, found):
-                found.add(verdict)
+                if self.pause is None or not suspects.put(verdict):
+                    found.add(verdict)
             for child, parent in snapshot.children_not_here():
                 found.add_departed(child, parent)
             for child, parent in snapshot.children_awaited():
                 found.add_awaited(child, parent)
             return found
+        finally:
+            await snapshot.release()
+            snapshot.close()
+
+    async def _look_again(self, suspects: Suspects, found: Examination) -> None:
+        """Judges what seemed wrong once more; what has changed meanwhile moves."""
+        snapshot = await Snapshot.take(self.hub, self.way)
+        try:
+            found.unseen, found.settled_at = dict(snapshot.unseen), snapshot.settled_at
+            for instance_id in suspects:
+                found.add(suspects.again(await self._judge(snapshot, instance_id)))
+            left = {message.id for message in snapshot.unaddressed()}
+            found.unaddressed = tuple(message for message in found.unaddressed if message.id in left)
+            for name in list(found.unknown):
+                verdict = await self._judge(snapshot, name)
+                if verdict.rule != "orphan-messages":
+                    found.unknown.remove(name)
+                    found.add(verdict)
+            for child in found.departed:
+                there = await snapshot.instance(child)
+                if there.row is not None or there.history:
+                    found.forget_departed(child)
         finally:
             await snapshot.release()
             snapshot.close()
@@ -185,6 +238,9 @@ class Doctor:
             account.description or account.name,
             unaddressed=() if self.only else snapshot.unaddressed(),
             unseen=dict(snapshot.unseen),
+            sees_all=snapshot.looks is None,
+            is_settled=snapshot.is_settled,
+            settled_at=snapshot.settled_at,
             leases=await live_leases(self.hub),
             encoding=snapshot.encoding or "base64",
         )
@@ -214,7 +270,7 @@ class Doctor:
 
     async def _judge(self, snapshot: Snapshot, instance_id: str) -> Verdict:
         try:
-            facts = await snapshot.facts(instance_id, self.replay, self.events_lost)
+            facts = await snapshot.facts(instance_id, self.replay, self.with_journal)
             return settled(rules.judge(facts), self.replay)
         except UNREADABLE as error:
             return rules.judge(Facts(await _unreadable(snapshot, instance_id, error)))
@@ -237,9 +293,9 @@ class Doctor:
             why = f"what is stored of it makes no sense: {str(error)[:200]}"
             return Plan(verdict.instance_id, verdict.rule, (), unresolved=why)
 
-    async def plans(self, found: Examination) -> AsyncIterator[tuple[Verdict, Plan]]:
+    async def plans(self, found: Examination, way: Way | None = None) -> AsyncIterator[tuple[Verdict, Plan]]:
         """A plan for every instance that needs one, each read again."""
-        snapshot = await Snapshot.take(self.hub, self.way)
+        snapshot = await Snapshot.take(self.hub, way or self.way)
         try:
             for instance_id in found.broken_ids():
                 verdict = await self._judge(snapshot, instance_id)
@@ -261,7 +317,8 @@ class Doctor:
         await self._repair_hub(found, audit)
         for _ in range(MAX_ROUNDS):
             worked = False
-            async for verdict, plan in self.plans(found):
+            sent: list[SentTimer] = []
+            async for verdict, plan in self.plans(found, "receipts"):
                 if plan.unresolved:
                     unresolved[plan.instance_id] = plan.unresolved
                 if not plan.is_empty:
@@ -269,15 +326,28 @@ class Doctor:
                     done.put(plan.instance_id, plan)
                     self.repairing(len(done))
                     worked = True
+                    sent += [] if found.sees_all else self._timers(plan)
+            await note_timers(self.hub, sent)
             found = await self.examine()
             if not worked or found.is_clean:
                 break
         left = {line.instance_id: unresolved.get(line.instance_id, line.because) for line in found.lines(True)}
-        return Repaired(done, left, found, f"{audit.container}/audit/{audit.run}")
+        return Repaired(done, left, found, audit.place)
+
+    def _timers(self, plan: Plan) -> list[SentTimer]:
+        """What is there and invisible once the plan is carried out."""
+        found = [timer_of(step.task, step.due, self.hub) for step in plan.steps if isinstance(step, Send)]
+        return [timer for timer in found if timer is not None]
 
     async def _repair_hub(self, found: Examination, audit: Audit) -> None:
-        for message in found.unaddressed:
-            await apply(self.hub, *_removal(message), audit)
+        if found.unaddressed:
+            snapshot = await Snapshot.take(self.hub, "receipts")  # a message is deleted by the receipt of its last get
+            try:
+                for message in snapshot.unaddressed():
+                    await apply(self.hub, *_removal(message), audit)
+            finally:
+                await snapshot.release()
+                snapshot.close()
         await reset_app_lease(self.hub)
 
 

@@ -23,6 +23,7 @@ from recovery.observed import (
     Instance,
     Message,
     json_object,
+    moment_of,
     number_of,
     request_of,
     sent_at,
@@ -43,6 +44,7 @@ class Facts:
     related: Mapping[str, Facts] = field(default_factory=dict)
     replayed: Any = None  # recovery.replay.Replayed, when the app's code is at hand
     journal_events: tuple[str, ...] = ()  # names of events that the journal knows and the hub does not
+    journal_start: bool = False  # the journal holds its start, the hub nothing but messages
     # Messages that could not be read: among `control` and `workitems` may be anything, among `timers` only such as
     # wait for their time.
     unseen: Mapping[str, int] = field(default_factory=dict)
@@ -99,8 +101,9 @@ class Facts:
     @cached_property
     def execution(self) -> str | None:
         """The execution that the engine reads: the sentinel's, or that of the first row."""
-        if self.instance.sentinel is not None:
-            return str(self.instance.sentinel.get("ExecutionId"))
+        named = (self.instance.sentinel or {}).get("ExecutionId")
+        if named is not None:
+            return str(named)
         return str(self.instance.history[0].get("ExecutionId")) if self.instance.history else None
 
     @cached_property
@@ -122,6 +125,11 @@ class Facts:
             except Undecodable:
                 continue
         return events
+
+    @property
+    def lost_texts(self) -> list[str]:
+        """The blobs that the history names and that are missing; those that the row names are not among them."""
+        return [blob for blob in self.instance.missing_blobs if not blob.startswith(("Input ", "Output "))]
 
     @property
     def has_history(self) -> bool:
@@ -339,12 +347,53 @@ class Facts:
     @cached_property
     def repeated_events(self) -> list[Message]:
         """Queued events that history holds already: same name, data and time (the row keeps the message's time)."""
-        held = {_identity(event) for event in self.raised}
+        held = {identity(event) for event in self.raised}
         twice: list[Message] = []
         for message in self.event_messages:
-            if message.task and _identity(message.task.event) in held:
+            if message.task and identity(message.task.event) in held:
                 twice.append(message)
         return twice
+
+    @cached_property
+    def _positions(self) -> dict[tuple[str, str], int]:
+        return {(message.queue, message.id): number for number, message in enumerate(self.instance.messages)}
+
+    def _place(self, message: Message) -> tuple[datetime, int]:
+        """Where a message stands in its queue, for comparing it with another of this instance."""
+        return message.inserted, self._positions[message.queue, message.id]
+
+    @cached_property
+    def doubled_events(self) -> list[Message]:
+        """Queued events of which the same one is queued once more behind them, as a repair cut short leaves them."""
+        if self.is_entity:
+            return []
+        last: dict[tuple[object, object, datetime], Message] = {}
+        doubled = []
+        for message in sorted(self.event_messages, key=self._place):
+            if message.task is not None:
+                before = last.get(key := identity(message.task.event))
+                doubled += [before] if before is not None else []
+                last[key] = message
+        return doubled
+
+    @cached_property
+    def events_ahead_of_start(self) -> list[Message]:
+        """Events that stand in the queue before the start of the run they are for: dequeued before it they are dropped.
+
+        No client does that; a repair that is cut short does.
+        """
+        start = self.accepted_start
+        if start is None or start.task is None or self.is_open or self.is_entity:
+            return []
+        if moment_of(start.task.event.get("ScheduledStartTime")) > self.now:
+            return []
+        mine = (None, start.task.execution_id)
+        return [
+            x for x in sorted(self.event_messages, key=self._place)
+            if x.task and x.task.execution_id in mine and self._place(x) < self._place(start)
+            and (not self.has_history or sent_at(x.task.event) >= sent_at(start.task.event))
+            and x not in self.doubled_events
+        ]  # fmt: skip
 
     @cached_property
     def known_numbers(self) -> set[int]:
@@ -412,5 +461,6 @@ def attempt_of(start: Event) -> tuple[object, object] | None:
     return parent.get("OrchestrationInstance", {}).get("ExecutionId"), parent.get("TaskScheduleId")
 
 
-def _identity(event: Event) -> tuple[object, object, datetime]:
+def identity(event: Event) -> tuple[object, object, datetime]:
+    """What an event raised from outside is recognised by, in a history and in a queue: its name, data and time."""
     return event.get("Name"), event.get("Input"), sent_at(event)

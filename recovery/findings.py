@@ -14,9 +14,10 @@ from recovery.awaits import (
     lost_operations,
     not_awaited,
     starts_ahead_of_parent,
+    timers_in_doubt,
 )
 from recovery.facts import Facts
-from recovery.observed import Message
+from recovery.observed import LOST, Message
 from taskhub import messages as m
 from taskhub.accounts import Entity
 
@@ -177,6 +178,28 @@ def _event_before_start(f: Facts) -> Finding | None:
     )
 
 
+def _event_ahead_of_start(f: Facts) -> Finding | None:
+    ahead = tuple(f.events_ahead_of_start)
+    if not ahead:
+        return None
+    names = ", ".join(str(x.task.event.get("Name")) for x in ahead if x.task)
+    return Finding(
+        "event-ahead-of-start", f"the event {names} is queued ahead of the start: dequeued first, it is dropped",
+        "lost", surplus=ahead,
+    )  # fmt: skip
+
+
+def _event_queued_twice(f: Facts) -> Finding | None:
+    twice = tuple(x for x in f.doubled_events if x not in f.repeated_events)
+    if not twice:
+        return None
+    names = ", ".join(str(x.task.event.get("Name")) for x in twice if x.task)
+    return Finding(
+        "event-queued-twice", f"the same event {names} is queued twice: it would be applied twice", "wrong-result",
+        surplus=twice,
+    )  # fmt: skip
+
+
 def _lost_beside(f: Facts) -> Finding | None:
     if not f.is_open or f.replayed is None or f.terminations or f.has_next_attempt:
         return None
@@ -187,6 +210,17 @@ def _lost_beside(f: Facts) -> Finding | None:
         return None
     names = ", ".join(delivery.leaf.describe() for delivery in missing[:4])
     return Finding("open-and-lost", f"{names}: lost, not awaited now, perhaps later", missing=missing)
+
+
+def _timers_in_doubt(f: Facts) -> Finding | None:
+    if not f.is_open or f.terminations or f.has_next_attempt or (f.row_is_terminal and f.row_is != "older"):
+        return None
+    missing = tuple(timers_in_doubt(f))
+    if not missing:
+        return None
+    names = ", ".join(delivery.leaf.describe() for delivery in missing[:4])
+    return Finding("timer-not-seen", f"{names}: whether it is among the invisible messages cannot be seen",
+                   missing=missing)  # fmt: skip
 
 
 def _operations_lost(f: Facts) -> Finding | None:
@@ -204,6 +238,8 @@ def _operations_lost(f: Facts) -> Finding | None:
 def _work_not_in_history(f: Facts) -> Finding | None:
     """A row that is ahead of its history proves the result, not what was sent to entities on the way to it."""
     if f.is_entity or not f.row_is_terminal or f.end_event is not None or f.row_is == "older":
+        return None
+    if (f.row or {}).get("Output") == LOST:  # it did not end: the doctor gave it up
         return None
     why = "it ended after what the history holds; whether entities got what it asked of them since is not known"
     return Finding("work-not-in-history", why)
@@ -250,7 +286,8 @@ def _wrong_queue(f: Facts) -> Finding | None:
 FINDINGS: tuple[Callable[[Facts], Finding | None], ...] = (
     _no_row, _entity_drift, _locked, _drift, _status_behind,
     _dead_address, _dead_path, _other_generation, _after_the_end, _nobody_answers, _event_before_start,
-    _lost_beside,
+    _event_ahead_of_start, _event_queued_twice,
+    _lost_beside, _timers_in_doubt,
     _operations_lost, _of_a_later_run, _work_not_in_history, _ahead_of_its_parent,
     _poison, _unreadable_message, _wrong_queue,
 )  # fmt: skip

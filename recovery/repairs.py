@@ -38,6 +38,11 @@ class Audit:
         self._created = False
         self._number = 0
 
+    @property
+    def place(self) -> str:
+        """Where the records of this run are; empty while nothing was done."""
+        return f"{self.container}/audit/{self.run}" if self._number else ""
+
     async def begin(self, plan: Plan, verdict: Verdict) -> str:
         """Notes what will be done and what is removed by it; returns the record's name."""
         if not self._created:

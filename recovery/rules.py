@@ -15,7 +15,8 @@ from typing import Literal
 from recovery import awaits
 from recovery.facts import Facts
 from recovery.findings import Finding, Outcome, find_all, worst
-from recovery.observed import Message, json_object
+from recovery.looks import START
+from recovery.observed import EPOCH, LOST, Message, json_object, sent_at
 from taskhub import messages as m
 
 Kind = Literal["completed", "waiting", "goes-on", "repeats", "stuck", "damaged", "lost", "orphan", "undecided"]
@@ -63,6 +64,9 @@ class Verdict:
         """Whether the instance or what lies around it should be changed before a host starts."""
         if self.rule == "result-in-row" or self.kind in ("stuck", "damaged", "lost", "orphan"):
             return True
+        # What may be there is sent again all the same.
+        if self.missing or (self.rule == "start-not-seen" and self.kind == "undecided"):
+            return True
         if self.outcome not in ("fine", "undecided"):
             return True
         return any(finding.surplus or finding.missing for finding in self.findings)
@@ -78,10 +82,9 @@ def _unreadable(f: Facts) -> Judgement | None:
 
 
 def _missing_blob(f: Facts) -> Judgement | None:
-    behind_history = [blob for blob in f.instance.missing_blobs if "/history-" in blob]
-    if behind_history and f.has_history and f.end_event is None:
+    if f.lost_texts and f.has_history and f.end_event is None:
         return Judgement(
-            "damaged", "error-loop", f"history names {behind_history[0]}, which is missing: every load fails"
+            "damaged", "error-loop", f"history names {f.lost_texts[0]}, which is missing: every load fails"
         )
     return None
 
@@ -92,6 +95,19 @@ def _start_without_blob(f: Facts) -> Judgement | None:
         return Judgement(
             "lost", "error-loop", f"the start is queued, its blob {dead[0].blob} is missing", surplus=tuple(dead)
         )
+    return None
+
+
+def _entity_history_damaged(f: Facts) -> Judgement | None:
+    if not f.is_entity or not f.has_history:
+        return None
+    if f.lost_texts:
+        why = f"the entity's history names {f.lost_texts[0]}, which is missing: every load fails"
+        return Judgement("damaged", "error-loop", why)
+    if f.start_event is None:
+        return Judgement("damaged", "error-loop", "the entity's history lacks the row that holds its state")
+    if f.gaps:
+        return Judgement("damaged", "wrong-result", f"row {f.gaps[0]} of the entity's history is missing")
     return None
 
 
@@ -215,16 +231,34 @@ def _start_without_row(f: Facts) -> Judgement | None:
     )
 
 
+def _start_not_seen(f: Facts) -> Judgement | None:
+    scheduled = (f.row or {}).get("ScheduledStartTime")
+    if f.has_history or f.status != "Pending" or not isinstance(scheduled, datetime) or scheduled <= f.now:
+        return None
+    when = f"it starts at {scheduled:%Y-%m-%d %H:%M:%S}Z"
+    if START in f.sent_again:
+        return Judgement("waiting", "fine", f"{when}; its start has been sent again")
+    if not f.unseen.get("timers", 0):
+        return None
+    why = f"{when}; whether its start is among the invisible messages cannot be seen"
+    return Judgement("undecided", "undecided", why)
+
+
 def _start_lost(f: Facts) -> Judgement | None:
     if f.has_history or f.status != "Pending":
         return None
     scheduled = (f.row or {}).get("ScheduledStartTime")
-    if isinstance(scheduled, datetime) and scheduled > f.now and f.timers_are_counted:
-        return Judgement("waiting", "fine", f"it starts at {scheduled:%Y-%m-%d %H:%M:%S}Z; until then it is invisible")
     if f.unseen.get("control", 0):
         return Judgement("undecided", "undecided", "row Pending, no start seen, but its queue holds messages not seen")
-    since = f" (due {scheduled})" if scheduled else ""
+    since = f" (due {_at(scheduled)})" if scheduled else f" since {_row_written(f)}"
     return Judgement("stuck", "stuck", f"row Pending{since}, no history, and no start message")
+
+
+def _given_up(f: Facts) -> Judgement | None:
+    if f.has_history or f.starts or not f.row_is_terminal or (f.row or {}).get("Output") != LOST:
+        return None
+    why = "its name or its input was lost with the region, and it was given up: the journal can start it"
+    return Judgement("lost", "lost", why)
 
 
 def _result_without_history(f: Facts) -> Judgement | None:
@@ -239,18 +273,22 @@ def _history_lost(f: Facts) -> Judgement | None:
     if f.unseen.get("control", 0):
         why = f"the row says {f.status or 'nothing'}, no history, no start seen, but its queue holds messages not seen"
         return Judgement("undecided", "undecided", why)
-    return Judgement(
-        "lost", "lost", f"the row says {f.status or 'nothing'}, its history is gone, and no start is queued"
-    )
+    row = f"the row says {f.status or 'nothing'} (written {_row_written(f)})"
+    why = f"{row}, its history is gone, and no start is queued"
+    return Judgement("lost", "lost", why)
 
 
 def _orphan(f: Facts) -> Judgement | None:
     if f.has_history or f.row is not None:
         return None
     what = ", ".join(sorted({x.describe() for x in f.instance.messages})) or "nothing"
-    return Judgement(
-        "orphan", "fine", f"{what} queued for an instance of which nothing else is there", surplus=f.instance.messages
-    )
+    if f.journal_start:
+        why = f"{what} queued for an instance of which nothing else is there, and the journal holds its start"
+        others = tuple(x for x in f.instance.messages if x not in f.event_messages)
+        return Judgement("lost", "lost", why, surplus=others)
+    since = _at(min((x.inserted for x in f.instance.messages), default=None))
+    why = f"{what} queued since {since} for an instance of which nothing else is there"
+    return Judgement("orphan", "fine", why, surplus=f.instance.messages)
 
 
 # An open history.
@@ -288,7 +326,8 @@ def _terminates(f: Facts) -> Judgement | None:
 def _suspended(f: Facts) -> Judgement | None:
     if not f.is_open or not f.is_suspended:
         return None
-    return Judgement("waiting", "fine", "it is suspended; what arrives is kept until it is resumed")
+    why = f"it is suspended since {_suspended_at(f)}; what arrives is kept until it is resumed"
+    return Judgement("waiting", "fine", why)
 
 
 def _result_in_row(f: Facts) -> Judgement | None:
@@ -305,8 +344,9 @@ def _stuck(f: Facts) -> Judgement | None:
     if not f.is_open or awaits.outlook(f) != "lost":
         return None
     missing = tuple(x for x in awaits.deliveries(f) if x.state == "lost")
-    why = "; ".join(f"{x.leaf.describe()}: {x.why}" for x in missing[:4])
-    return Judgement("stuck", "stuck", f"suspended, and without it for ever: {why}" if f.is_suspended else why, missing)
+    why = "; ".join(f"{_in_words(f, x)}: {x.why}" for x in missing[:4])
+    why = f"suspended, and without it for ever: {why}" if f.is_suspended else why
+    return Judgement("stuck", "stuck", f"{why} (the history ends at {_last_moved(f)})", missing)
 
 
 def _blocked(f: Facts) -> Judgement | None:
@@ -319,8 +359,9 @@ def _blocked(f: Facts) -> Judgement | None:
 def _unsure(f: Facts) -> Judgement | None:
     if not f.is_open or awaits.outlook(f) != "unsure":
         return None
-    why = "; ".join(x.why for x in awaits.deliveries(f) if x.state == "unsure")
-    return Judgement("undecided", "undecided", why)
+    unsure = [x for x in awaits.deliveries(f) if x.state == "unsure"]
+    why = "; ".join(f"{_in_words(f, x)}: {x.why}" for x in unsure[:4])
+    return Judgement("undecided", "undecided", why, tuple(x for x in unsure if x.lost))
 
 
 def _works_twice(f: Facts) -> Judgement | None:
@@ -382,15 +423,46 @@ def _waits(f: Facts) -> Judgement | None:
     if not f.is_open:
         return None
     outside = [x for x in awaits.deliveries(f) if x.state == "outside"]
-    since = f.events[-1].get("Timestamp", "")[:19]
-    what = ", ".join(x.leaf.describe() for x in outside)
+    what = ", ".join(_in_words(f, x) for x in outside)
     return Judgement(
-        "waiting", "fine", f"waits for {what} since {since}Z; whether one was lost only a journal can tell"
+        "waiting", "fine", f"waits for {what} since {_last_moved(f)}; whether one was lost only a journal can tell"
     )
+
+
+# The evidence in words.
+
+
+def _in_words(f: Facts, delivery: awaits.Delivery) -> str:
+    """What is awaited, a sub-orchestration with its id."""
+    created = f.scheduled.get((m.SUB_CREATED, delivery.leaf.number)) if delivery.leaf.kind == "child" else None
+    name = f" {created.get('InstanceId')}" if created else ""
+    return f"{delivery.leaf.describe()}{name}"
+
+
+def _at(moment: object) -> str:
+    known = isinstance(moment, datetime) and moment > EPOCH
+    return f"{moment:%Y-%m-%d %H:%M:%S}Z" if known else "a time that is not on record"
+
+
+def _last_moved(f: Facts) -> str:
+    """When the history was last written to."""
+    return _at(sent_at(f.events[-1])) if f.events else _at(None)
+
+
+def _suspended_at(f: Facts) -> str:
+    kept = [event for event in f.events if event["EventType"] == m.EXECUTION_SUSPENDED]
+    asked = [x.task.event for x in f.requests if x.task and x.task.kind == m.EXECUTION_SUSPENDED]
+    return _at(sent_at([*kept, *asked][-1])) if kept or asked else _at(None)
+
+
+def _row_written(f: Facts) -> str:
+    row = f.row or {}
+    return _at(row.get("LastUpdatedTime") or row.get("CreatedTime"))
 
 
 RULES: tuple[Rule, ...] = (
     Rule("unreadable-row", "a row that cannot be read fails every load", _unreadable),
+    Rule("entity-history-damaged", "as B1: a state that cannot be loaded", _entity_history_damaged),
     Rule("blob-of-history-missing", "B1, G3: error every 5 s; 40 of them halt a worker", _missing_blob),
     Rule("blob-of-start-missing", "C1-L: put back for ever; terminate and purge answer 500", _start_without_blob),
     Rule("head-missing", "headcut, onlytail: 'Invalid history', every message discarded", _head_missing),
@@ -406,7 +478,9 @@ RULES: tuple[Rule, ...] = (
     Rule("start-repeats", "c4L, s2, s2b, s5early: begun before, begins anew", _start_repeats),
     Rule("start-queued", "message and row with the same ExecutionId; a child needs no row", _starts),
     Rule("start-without-row", "C2-E: deleted at the tenth dequeue, 17 minutes", _start_without_row),
+    Rule("start-not-seen", "a delayed start on a real account is invisible until it is due", _start_not_seen),
     Rule("start-lost", "C2-L: row Pending for ever; terminate answers 202 and is discarded", _start_lost),
+    Rule("given-up", "the doctor's own mark: nothing starts it but the journal", _given_up),
     Rule("result-without-history", "row terminal, no history: the engine has nothing to do", _result_without_history),
     Rule("history-lost", "C5-E, D4: row Running for ever", _history_lost),
     Rule("orphan-messages", "C23: discarded; no row, no history, no start", _orphan),

@@ -25,7 +25,7 @@ from recovery.errors import HubNotFound, HubNotReadable
 from recovery.facts import Facts
 from recovery.looks import Looks, looks_so_far, note_looks, timers_sent
 from recovery.observed import EPOCH, Instance, Message
-from recovery.readers import Ahead, direct_reader, problems
+from recovery.readers import ROW_TIMES, Ahead, direct_reader, problems, wrong_in_row
 from taskhub import messages as m
 from taskhub.accounts import MAX_GET, Account, Entity, Query, QueueMessage, Row, Where
 from taskhub.clock import Clock
@@ -217,7 +217,7 @@ class Snapshot:
             return
         expected, seen = await queues.count(queue), 0
         found = [] if way == "receipts" else await queues.peek(queue, MAX_GET)
-        if way == "peek" or 0 < len(found) < MAX_GET or expected == 0:
+        if way == "peek" or (way == "everything" and len(found) < MAX_GET):
             seen = len(found)
             await self._note_all(queue, found)
         else:
@@ -357,11 +357,12 @@ class Snapshot:
         return self.seen.execute("SELECT 1 FROM known WHERE key = ?", (key,)).fetchone() is not None
 
     async def _rows(self) -> AsyncIterator[tuple[str, Any]]:
-        columns = ("RuntimeStatus", "ExecutionId", "Name", "CreatedTime", "Input", "Output")
+        columns = ("RuntimeStatus", "ExecutionId", "Name", "Input", "Output", *ROW_TIMES)
         async for row in self.hub.account.tables.rows(self.hub.names.instances, Query(select=columns)):
             entity = row.entity
-            dead = any(str(entity.get(column, "")).startswith("http") for column in ("Input", "Output"))
-            yield str(entity["PartitionKey"]), (entity.get("RuntimeStatus"), entity.get("ExecutionId"), dead)
+            doubtful = any(str(entity.get(column, "")).startswith("http") for column in ("Input", "Output"))
+            doubtful = doubtful or any(wrong_in_row(entity))
+            yield str(entity["PartitionKey"]), (entity.get("RuntimeStatus"), entity.get("ExecutionId"), doubtful)
 
     async def _histories(self) -> AsyncIterator[tuple[str, Any]]:
         """(key, (execution, how it ended)) of each history, from as few columns as possible.
@@ -419,7 +420,7 @@ class Snapshot:
         stored = await self._resolved(row.entity, missing) if row else None
         return Instance(
             instance_id, stored, tuple(rows), sentinel, self.messages_of(instance_id),
-            tuple(missing), tuple(problems(rows)), self.sent_by(instance_id),
+            tuple(missing), tuple(problems(rows, sentinel, row.entity if row else None)), self.sent_by(instance_id),
         )  # fmt: skip
 
     async def _restored(self, row: Row, missing: list[str]) -> Entity:
@@ -456,14 +457,14 @@ class Snapshot:
             return None
 
     async def facts(
-        self, instance_id: str, replay: Replay | None = None, events_lost: EventsLost | None = None
+        self, instance_id: str, replay: Replay | None = None, with_journal: WithJournal | None = None
     ) -> Facts:
         """An instance with its relatives and the entities it calls, and what its code awaits when `replay` knows it.
 
-        `events_lost` tells which events the journal knows and the hub does not.
+        `with_journal` adds what the journal knows and the hub does not.
         """
         facts = await self._with_parent(await self._family(instance_id, replay, set()))
-        return replace(facts, journal_events=events_lost(facts)) if events_lost else facts
+        return with_journal(facts) if with_journal else facts
 
     async def alone(self, instance_id: str) -> Facts:
         """An instance and its parent, which is all that a comparison with the journal asks about."""
@@ -499,7 +500,7 @@ class Snapshot:
 
 
 Replay = Callable[[Facts], Any]
-EventsLost = Callable[[Facts], tuple[str, ...]]
+WithJournal = Callable[[Facts], Facts]
 
 
 def _relatives(facts: Facts) -> set[str]:
@@ -513,6 +514,6 @@ def _relatives(facts: Facts) -> set[str]:
 def _is_tidy(row: Any, history: Any) -> bool:
     if row is None or history is None:
         return False
-    status, row_execution, has_address = row
+    status, row_execution, is_doubtful = row
     execution, end = history
-    return not has_address and execution == row_execution and end == (execution, status)
+    return not is_doubtful and execution == row_execution and end == (execution, status)

@@ -96,7 +96,8 @@ def test_every_rule_decides_some_state_or_is_tested_by_name():
     elsewhere = {
         "unreadable-row", "blob-of-history-missing", "blob-of-start-missing", "code-contradicts-history",
         "restart-queued", "child-restarts", "suspended", "waits-for-stuck-child", "not-all-seen", "partly-lost",
-        "next-attempt", "entity-history-behind",
+        "next-attempt", "entity-history-behind", "entity-history-damaged", "given-up",
+            "start-not-seen",
     }  # fmt: skip
     assert {rule.name for rule in rules.RULES} - decided == elsewhere
 
