@@ -11,7 +11,6 @@ to the hub and answers 202. `python -m recovery reconcile` compares the entries 
 from __future__ import annotations
 
 import asyncio
-import hashlib
 import heapq
 import itertools
 import json
@@ -19,26 +18,40 @@ import logging
 import os
 import time
 import uuid
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from datetime import datetime, timezone
 from functools import lru_cache
-from pathlib import Path
 from typing import Any, Literal
-from urllib.parse import quote, unquote
+from urllib.parse import unquote
 
-from recovery.records import RecordChanged, Records, RecordsUnreachable, open_records
+from recovery import app_settings
+from recovery.journal_entries import (
+    VERSION,
+    Entry,
+    Found,
+    Kind,
+    OnRecord,
+    as_sent,
+    digest,
+    folder_of,
+    in_order,
+    key_of,
+    moment_of,
+    on_record,
+)
+from recovery.records import SETTING, RecordChanged, Records, RecordsUnreachable, open_records
+from recovery.silence import Silence
 
 log = logging.getLogger("recovery.journal")
-Kind = Literal["start", "event", "signal", "terminate"]
 WhenDown = Literal["refuse", "accept"]
-VERSION = 1
 DEFAULT_HUB = "app"
 MARKER = "journal.json"
 TASK_HUBS = "taskhubs"
-HUB_NAME = "AzureFunctionsJobHost__extensions__durableTask__hubName"
+ACCOUNTS = "accounts"
+ALIVE = "alive.json"
 READERS = 16  # records that are asked for at once
 READ_AT_ONCE = 64  # and held at once
 
@@ -51,52 +64,8 @@ class JournalOfAnotherHub(Exception):
     """The journal at this place belongs to another hub."""
 
 
-@dataclass(frozen=True)
-class Entry:
-    """One accepted request. `text` is the input or data exactly as the hub gets it, JSON text or None."""
-
-    kind: Kind
-    instance_id: str
-    name: str  # the workflow's, the event's or the operation's
-    text: str | None
-    time: str  # ISO 8601, UTC
-    sequence: int  # orders the entries of one process that have the same time
-    id: str = ""
-    sha256: str = ""  # of `text`, so that a damaged entry is noticed
-    version: int = VERSION
-
-    @property
-    def moment(self) -> datetime:
-        """When it was accepted."""
-        return datetime.fromisoformat(self.time)
-
-    @property
-    def is_whole(self) -> bool:
-        """Whether the text is what was written."""
-        return self.sha256 == digest(self.text)
-
-
-@dataclass(frozen=True)
-class OnRecord:
-    """What is on record of one instance and not closed."""
-
-    instance_id: str
-    entries: list[Entry]  # oldest first
-    withdrawn: list[Entry]  # starts that the hub did not confirm
-    unreadable: list[str]  # records that are damaged or cannot be read, and why
-
-
-Found = Entry | str | None  # a text says why an entry cannot be read; None: it is gone meanwhile
-
-
-def digest(text: str | None) -> str:
-    """The checksum of an entry's text."""
-    return hashlib.sha256((text or "").encode("utf-8", "surrogatepass")).hexdigest()
-
-
-def as_sent(value: Any) -> str | None:
-    """A value as the SDK's start_new and raise_event bring it into the hub: JSON in JSON."""
-    return None if value is None else json.dumps(json.dumps(value))
+class JournalMisconfigured(ValueError):
+    """A setting of the journal has no such value; the text names it."""
 
 
 @dataclass
@@ -119,10 +88,16 @@ class Journal:
         when_down: WhenDown = "refuse",
         now: Callable[[], datetime] = lambda: datetime.now(timezone.utc),
         task_hub: str = "",
+        account: str = "",
+        is_in_hubs_account: bool = False,
+        silence: Silence | None = None,
     ) -> None:
         self.records = records
         self.hub = hub
         self.task_hub = task_hub  # the requests go to it; empty: not known
+        self.account = account  # that has the task hub; empty: not known
+        self.is_in_hubs_account = is_in_hubs_account  # then it is lost with it
+        self.silence = silence or Silence()
         self.when_down = when_down
         self.counters = Counters()
         self._now = now
@@ -168,7 +143,9 @@ class Journal:
         )
         begin = time.perf_counter()
         try:
-            await asyncio.to_thread(self.write, entry)
+            if self.silence.holds():  # known without waiting for a thread
+                raise self._is_silent()
+            await asyncio.to_thread(self._write_if_it_answers, entry)
         except (RecordsUnreachable, JournalOfAnotherHub) as error:
             self._without(entry, error)
             return None
@@ -184,6 +161,21 @@ class Journal:
         self.counters.refused += 1
         raise JournalDown(f"The request cannot be put on record: {error}. Send it again later.") from error
 
+    def _write_if_it_answers(self, entry: Entry) -> None:
+        """A silent account takes seconds to be found so; who waited for a thread meanwhile need not ask again."""
+        began = self.silence.begin()
+        if began is None:
+            raise self._is_silent()
+        answered = False
+        try:
+            self.write(entry)
+            answered = True
+        finally:
+            self.silence.end(began, answered)
+
+    def _is_silent(self) -> RecordsUnreachable:
+        return RecordsUnreachable(f"the journal in {self.records.description} did not answer a moment ago")
+
     def write(self, entry: Entry) -> None:
         """Writes an entry; it is there when this returns. RecordsUnreachable, JournalOfAnotherHub."""
         self._mark()
@@ -193,12 +185,14 @@ class Journal:
             self.records.put(self._name(entry), data, only_new=True)
 
     def _mark(self) -> None:
-        """Notes once whose journal this is, and which task hub gets the requests."""
+        """Notes once whose journal this is, and which task hub in which account gets the requests."""
         if self._marked:
             return
         self._note(MARKER, {"hub": self.hub, "version": VERSION})
         if self.task_hub:
-            self._note(f"{TASK_HUBS}/{_key(self.task_hub.lower())}.json", {"taskHub": self.task_hub})
+            self._note(f"{TASK_HUBS}/{key_of(self.task_hub.lower())}.json", {"taskHub": self.task_hub})
+        if self.account:
+            self._note(f"{ACCOUNTS}/{key_of(self.account.lower())}.json", {"account": self.account})
         self._marked = True
 
     def _note(self, name: str, content: dict[str, Any]) -> None:
@@ -212,26 +206,38 @@ class Journal:
         return {
             "journal": "on", "whenDown": self.when_down, "written": counters.written, "refused": counters.refused,
             "acceptedWithout": counters.accepted_without, "meanMilliseconds": round(mean, 1),
+            "silent": self.silence.is_on, "inHubsAccount": self.is_in_hubs_account,
         }  # fmt: skip
 
     # the reconciler's side
 
-    def check(self, task_hub: str = "") -> None:
-        """JournalOfAnotherHub: no journal here, or not this hub's, or its requests went to another task hub.
+    def check(self, task_hub: str = "", account: str = "") -> None:
+        """JournalOfAnotherHub: no journal here, or not this hub's, or its requests went elsewhere.
 
-        RecordsUnreachable.
+        Elsewhere is another task hub, or a task hub in another account; an empty text is not compared, nor is what
+        the journal does not tell. RecordsUnreachable.
         """
         if self.records.get(f"{self.hub}/{MARKER}") is None:
             raise JournalOfAnotherHub(self._missing())
-        hubs = [unquote(_folder_of(name).removesuffix(".json")) for name in self.records.names(self._task_hubs())]
+        hubs, accounts = self._noted(TASK_HUBS), self._noted(ACCOUNTS)
+        went = f"The requests in the journal '{self.hub}' of {self.records.description} went to"
         if task_hub and hubs and task_hub.lower() not in hubs:
             raise JournalOfAnotherHub(
-                f"The requests in the journal '{self.hub}' of {self.records.description} went to the task hub "
-                f"{', '.join(hubs)}, not to {task_hub}. Name the right ones with --hub and --journal-hub."
+                f"{went} the task hub {', '.join(hubs)}, not to {task_hub}. "
+                "Name the right ones with --hub and --journal-hub."
+            )
+        if account and accounts and account.lower() not in accounts:
+            raise JournalOfAnotherHub(
+                f"{went} the storage account {', '.join(accounts)}, not to {account}: it is another deployment's, and "
+                "all of it would be started here. If its hub was moved to this account: --other-account."
             )
 
-    def _task_hubs(self) -> str:
-        return f"{self.hub}/{TASK_HUBS}/"
+    def accounts(self) -> list[str]:
+        """The accounts that requests went to, as far as that is noted. RecordsUnreachable."""
+        return self._noted(ACCOUNTS)
+
+    def _noted(self, what: str) -> list[str]:
+        return [unquote(folder_of(x).removesuffix(".json")) for x in self.records.names(f"{self.hub}/{what}/")]
 
     def _missing(self) -> str:
         others = sorted({name.split("/")[0] for name in self.records.names() if name.endswith(f"/{MARKER}")})
@@ -242,24 +248,40 @@ class Journal:
     def instance_ids(self) -> Iterator[str]:
         """The instances that have open entries, in the order of the names."""
         names = self.records.names(f"{self.hub}/open/")
-        yield from (unquote(folder) for folder, _ in itertools.groupby(names, _folder_of))
+        yield from (unquote(folder) for folder, _ in itertools.groupby(names, folder_of))
 
     def count(self) -> int:
         """How many entries are open, by their names alone. RecordsUnreachable."""
         return sum(1 for _ in self.records.names(f"{self.hub}/open/"))
 
+    def last_sign(self, before: datetime | None = None) -> datetime | None:
+        """The latest moment (before another one) at which the hub took requests or was seen at work; None: no such.
+
+        By the names of the open entries alone, and by what `note_alive` noted. RecordsUnreachable.
+        """
+        moments = [moment_of(name) for name in self.records.names(f"{self.hub}/open/")]
+        found = self.records.get(f"{self.hub}/{ALIVE}")
+        if found is not None:
+            with suppress(ValueError, KeyError, TypeError):
+                moments.append(datetime.fromisoformat(json.loads(found[0])["time"]))
+        return max((x for x in moments if x is not None and (before is None or x < before)), default=None)
+
+    def note_alive(self, moment: datetime) -> None:
+        """Notes that a host was seen at work on the hub. RecordsUnreachable."""
+        self.records.put(f"{self.hub}/{ALIVE}", json.dumps({"time": moment.isoformat()}).encode())
+
     def entries(self, instance_id: str) -> list[Entry]:
         """The open entries of an instance, oldest first; unreadable ones are left out and logged."""
         names = self.records.names(self._folder(instance_id))
-        return _in_order(found for found in map(self._read, names) if isinstance(found, Entry))
+        return in_order(found for found in map(self._read, names) if isinstance(found, Entry))
 
     def on_record(self) -> Iterator[OnRecord]:
         """What is on record, one instance after the other, however many there are; some records are read at once."""
         parts = (self.records.names(f"{self.hub}/{part}/") for part in ("open", "withdrawn"))
-        names = heapq.merge(*parts, key=lambda name: _folder_of(name) + "/")
+        names = heapq.merge(*parts, key=lambda name: folder_of(name) + "/")
         with ThreadPoolExecutor(READERS) as pool:
-            for folder, group in itertools.groupby(self._each(pool, names), lambda found: _folder_of(found[0])):
-                yield _on_record(unquote(folder), list(group))
+            for folder, group in itertools.groupby(self._each(pool, names), lambda found: folder_of(found[0])):
+                yield on_record(unquote(folder), list(group))
 
     def _each(self, pool: ThreadPoolExecutor, names: Iterator[str]) -> Iterator[tuple[str, Found]]:
         while some := list(itertools.islice(names, READ_AT_ONCE)):
@@ -272,7 +294,7 @@ class Journal:
             return None
         try:
             entry = Entry(**json.loads(found[0]))
-            belongs = _key(entry.instance_id) == _folder_of(name)
+            belongs = key_of(entry.instance_id) == folder_of(name)
             is_sound = belongs and entry.is_whole and entry.moment.tzinfo is not None
         except (ValueError, TypeError, AttributeError) as error:
             log.warning("The journal's entry %s cannot be read: %s", name, error)
@@ -289,7 +311,7 @@ class Journal:
         """
         record = {"instance": instance_id, "status": status, "entries": len(entries), "closed": self._now().isoformat()}
         day = self._now().strftime("%Y-%m-%d")
-        self.records.put(f"{self.hub}/closed/{day}/{_key(instance_id)}.json", json.dumps(record).encode())
+        self.records.put(f"{self.hub}/closed/{day}/{key_of(instance_id)}.json", json.dumps(record).encode())
         for entry in entries:
             self.records.delete(self._name(entry))
         return len(entries)
@@ -303,41 +325,18 @@ class Journal:
         limit = before.strftime("%Y-%m-%d")
         count = 0
         for name in self.records.names(f"{self.hub}/closed/"):
-            if _folder_of(name) >= limit:
+            if folder_of(name) >= limit:
                 break
             self.records.delete(name)
             count += 1
         return count
 
     def _folder(self, instance_id: str, part: str = "open") -> str:
-        return f"{self.hub}/{part}/{_key(instance_id)}/"
+        return f"{self.hub}/{part}/{key_of(instance_id)}/"
 
     def _name(self, entry: Entry, part: str = "open") -> str:
         folder = self._folder(entry.instance_id, part)
-        return f"{folder}{_key(entry.time)}-{entry.sequence:06d}-{entry.kind}-{entry.id}.json"
-
-
-def _key(text: str) -> str:
-    """A text as one part of a record's name."""
-    return quote(text, safe="@:-_").replace(".", "%2E")
-
-
-def _folder_of(name: str) -> str:
-    return name.split("/")[2]
-
-
-def _in_order(entries: Iterable[Entry]) -> list[Entry]:
-    return sorted(entries, key=lambda entry: (entry.time, entry.sequence, entry.id))
-
-
-def _on_record(instance_id: str, found: list[tuple[str, Found]]) -> OnRecord:
-    entries = [(name.split("/")[1], entry) for name, entry in found if isinstance(entry, Entry)]
-    return OnRecord(
-        instance_id,
-        _in_order(entry for part, entry in entries if part == "open"),
-        _in_order(entry for part, entry in entries if part == "withdrawn"),
-        [f"{name}: {why}" for name, why in found if isinstance(why, str)],
-    )
+        return f"{folder}{key_of(entry.time)}-{entry.sequence:06d}-{entry.kind}-{entry.id}.json"
 
 
 class NoJournal:
@@ -361,30 +360,42 @@ class NoJournal:
 
 
 def open_journal(environment: Mapping[str, str] = os.environ) -> Journal | NoJournal:
-    """The journal that the app's settings ask for. ValueError: JOURNAL_WHEN_DOWN is neither refuse nor accept."""
-    records = open_records(environment)
+    """The journal that the app's settings ask for. JournalMisconfigured: they cannot be used; the text says which."""
+    try:
+        records = open_records(environment)
+    except RecordsUnreachable as error:
+        raise JournalMisconfigured(f"The journal cannot be opened: {error}.") from error
     if records is None:
         return NoJournal()
     when_down = environment.get("JOURNAL_WHEN_DOWN", "").strip().lower() or "refuse"
     if when_down not in ("refuse", "accept"):
-        raise ValueError(f"The setting JOURNAL_WHEN_DOWN is {when_down!r}; it must be refuse or accept.")
+        raise JournalMisconfigured(f"The setting JOURNAL_WHEN_DOWN is {when_down!r}; it must be refuse or accept.")
     hub = environment.get("JOURNAL_HUB", "").strip() or DEFAULT_HUB
-    return Journal(records, hub, "accept" if when_down == "accept" else "refuse", task_hub=task_hub_of(environment))
-
-
-def task_hub_of(environment: Mapping[str, str], folder: Path | None = None) -> str:
-    """The task hub's name as the app's setting or host.json gives it, the empty text when neither tells."""
-    name = environment.get(HUB_NAME, "")
-    if not name:
-        root = folder or Path(environment.get("AzureWebJobsScriptRoot") or Path.cwd())
-        try:
-            name = json.loads((root / "host.json").read_text(encoding="utf-8"))["extensions"]["durableTask"]["hubName"]
-        except (OSError, ValueError, LookupError, TypeError):
-            return ""
-    return name if isinstance(name, str) and "%" not in name else ""
+    at = app_settings.hub_address_of(environment)
+    return Journal(
+        records, hub, "accept" if when_down == "accept" else "refuse",
+        task_hub=app_settings.task_hub_of(environment), account=app_settings.account_in(at),
+        is_in_hubs_account=bool(at) and at == app_settings.setting_address(environment, SETTING),
+    )  # fmt: skip
 
 
 @lru_cache(maxsize=1)
 def current() -> Journal | NoJournal:
     """The app's journal, opened once."""
     return open_journal()
+
+
+__all__ = [
+    "DEFAULT_HUB",
+    "Entry",
+    "Journal",
+    "JournalDown",
+    "JournalMisconfigured",
+    "JournalOfAnotherHub",
+    "Kind",
+    "NoJournal",
+    "OnRecord",
+    "as_sent",
+    "current",
+    "open_journal",
+]

@@ -16,7 +16,7 @@ from azure.durable_functions.models.DurableOrchestrationStatus import DurableOrc
 import workflows
 from workflows import inputs, records, region, responses
 from workflows.inputs import BODY_LIMIT_BYTES, Checks
-from workflows.responses import Conflict, Gone, HubUnavailable, NotFound
+from workflows.responses import Conflict, Gone, HubUnavailable, NotFound, Refused
 
 blueprint = region.Blueprint()
 
@@ -72,10 +72,11 @@ async def list_workflows(req: func.HttpRequest) -> func.HttpResponse:
 
 
 @blueprint.route(route="health", methods=["GET"], auth_level=func.AuthLevel.ANONYMOUS)
+@responses.refusals_answered
 async def health(req: func.HttpRequest) -> func.HttpResponse:
     """What a load balancer asks: 200 by a running app, at once and without touching the hub; 503 by a fenced one.
 
-    It says also whether accepted requests are on record.
+    It says also whether accepted requests are on record; 503 with the setting's name when that cannot be known.
     """
     found = region.last_known()
     if not found.allowed:
@@ -137,6 +138,8 @@ async def start_once(client: df.DurableOrchestrationClient, name: str, instance_
         return
     try:
         await _start(client, name, instance_id, data)
+    except Refused:  # before the hub was asked: fenced, or not put on record
+        raise
     except Exception as error:
         # Two requests at once: the extension refuses the second start, which is then as good as the first.
         if not await is_started(client, name, instance_id):
@@ -149,6 +152,8 @@ async def start_single(client: df.DurableOrchestrationClient, name: str, instanc
         return False
     try:
         await _start(client, name, instance_id, data)
+    except Refused:  # before the hub was asked: fenced, or not put on record
+        raise
     except Exception as error:
         if not await is_running(client, instance_id):
             raise HubUnavailable(f"{instance_id!r} was not started: {error}.") from error

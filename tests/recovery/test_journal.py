@@ -11,14 +11,13 @@ from datetime import datetime, timedelta, timezone
 import pytest
 
 from recovery.journal import (
-    HUB_NAME,
     Journal,
     JournalDown,
+    JournalMisconfigured,
     JournalOfAnotherHub,
     NoJournal,
     as_sent,
     open_journal,
-    task_hub_of,
 )
 from recovery.records import DirectoryRecords, RecordChanged, RecordsUnreachable
 
@@ -235,20 +234,51 @@ async def test_a_journal_whose_requests_went_to_another_task_hub_is_refused_by_n
         Journal(records, "app").check("Bakery")
 
 
+async def test_a_journal_whose_requests_went_to_a_hub_of_the_same_name_in_another_account_is_refused(records):
+    await Journal(records, "app", task_hub="Shop", account="stshop").accept_start("order-1", "order", None)
+    for account in ("stshop", "STSHOP", ""):
+        Journal(records, "app").check("Shop", account)
+    with pytest.raises(JournalOfAnotherHub, match="account stshop, not to sttest: .*--other-account"):
+        Journal(records, "app").check("Shop", "sttest")
+    await Journal(records, "app", task_hub="Shop", account="sttest").accept_start("order-2", "order", None)
+    Journal(records, "app").check("Shop", "sttest")
+    assert Journal(records, "app").accounts() == ["stshop", "sttest"]
+
+
+async def test_a_journal_that_has_only_the_hubs_name_from_before_is_read(records):
+    await Journal(records, "app", task_hub="Shop").accept_start("order-1", "order", None)
+    Journal(records, "app").check("Shop", "stshop")
+
+
+async def test_the_last_sign_of_the_hub_is_its_newest_request_or_a_host_that_was_seen(journal, records):
+    assert journal.last_sign() is None
+    for minutes in (3, 9, 6):
+        journal._now = lambda minutes=minutes: NOW + timedelta(minutes=minutes, microseconds=minutes % 2)
+        await journal.accept_start(f"order.{minutes}", "order", None)
+    assert journal.last_sign() == NOW + timedelta(minutes=9, microseconds=1)
+    assert journal.last_sign(before=NOW + timedelta(minutes=9)) == NOW + timedelta(minutes=6)
+    journal.note_alive(NOW + timedelta(hours=1))
+    assert journal.last_sign() == NOW + timedelta(hours=1)
+    assert journal.last_sign(before=NOW + timedelta(minutes=4)) == NOW + timedelta(minutes=3, microseconds=1)
+    records.put("Hub/alive.json", b"{")
+    records.put("Hub/open/order/readme.txt", b"")
+    assert journal.last_sign() == NOW + timedelta(minutes=9, microseconds=1)
+
+
 @pytest.mark.parametrize(
-    ("environment", "host_json", "name"),
+    ("hub", "journal", "shared"),
     [
-        ({}, '{"extensions": {"durableTask": {"hubName": "Shop"}}}', "Shop"),
-        ({HUB_NAME: "Other"}, '{"extensions": {"durableTask": {"hubName": "Shop"}}}', "Other"),
-        ({}, '{"extensions": {"durableTask": {"hubName": "%HUB%"}}}', ""),
-        ({}, '{"extensions": []}', ""),
-        ({}, "{", ""),
+        ({"AzureWebJobsStorage__accountName": "stshop"}, {"JOURNAL_STORAGE__accountName": "stjournal"}, False),
+        ({"AzureWebJobsStorage__accountName": "stshop"}, {"JOURNAL_STORAGE__accountName": "stshop"}, True),
+        ({"AzureWebJobsStorage": "UseDevelopmentStorage=true"}, {"JOURNAL_STORAGE": "{tmp_path}"}, False),
+        ({}, {"JOURNAL_STORAGE": "{tmp_path}"}, False),
     ],
 )
-def test_the_task_hub_is_the_one_that_the_app_is_set_to(tmp_path, environment, host_json, name):
-    (tmp_path / "host.json").write_text(host_json)
-    assert task_hub_of(environment, tmp_path) == name
-    assert task_hub_of({"AzureWebJobsScriptRoot": str(tmp_path), **environment}) == name
+def test_the_status_page_says_when_the_journal_lies_in_the_hubs_own_account(tmp_path, hub, journal, shared):
+    place = {name: value.format(tmp_path=tmp_path) for name, value in journal.items()}
+    opened = open_journal({**hub, **place})
+    assert opened.status()["inHubsAccount"] is shared
+    assert opened.account == hub.get("AzureWebJobsStorage__accountName", "")
 
 
 @pytest.mark.parametrize("setting", ["", "off", "OFF"])
@@ -259,8 +289,10 @@ def test_off_is_a_setting(setting):
 def test_the_settings_choose_place_hub_and_what_happens_when_it_is_down(tmp_path):
     journal = open_journal({"JOURNAL_STORAGE": str(tmp_path), "JOURNAL_HUB": "Shop", "JOURNAL_WHEN_DOWN": "accept"})
     assert (journal.hub, journal.when_down) == ("Shop", "accept")
-    with pytest.raises(ValueError, match="JOURNAL_WHEN_DOWN is 'maybe'"):
+    with pytest.raises(JournalMisconfigured, match="JOURNAL_WHEN_DOWN is 'maybe'"):
         open_journal({"JOURNAL_STORAGE": str(tmp_path), "JOURNAL_WHEN_DOWN": "maybe"})
+    with pytest.raises(JournalMisconfigured, match="the setting JOURNAL_STORAGE is no connection string"):
+        open_journal({"JOURNAL_STORAGE": "Account=stshop"})
 
 
 def test_a_record_is_written_once_or_against_the_version_that_was_read(records):
@@ -289,4 +321,6 @@ def test_nothing_heavy_and_nothing_of_the_operators_is_imported_by_what_ships():
     code = "import sys, recovery.journal, recovery.fence; print([n for n in sys.modules if n.split('.')[0] in " \
            "('taskhub', 'lab', 'azure', 'aiohttp', 'rich', 'workflows') or n.startswith('recovery.')])"  # fmt: skip
     shown = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
-    assert set(eval(shown)) == {"recovery.journal", "recovery.fence", "recovery.records"}
+    assert set(eval(shown)) == {
+        f"recovery.{name}" for name in ("app_settings", "fence", "journal", "journal_entries", "records", "silence")
+    }

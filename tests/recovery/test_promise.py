@@ -12,7 +12,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from recovery import fence, journal
+from recovery import app_settings, fence, journal
 from recovery.examination import Doctor
 from recovery.reconcile import Reconciler
 from recovery.records import DirectoryRecords
@@ -26,6 +26,7 @@ from workflows import starters
 from workflows.responses import HubUnavailable
 
 ORDER = {"wait": 25}
+ACCEPTED = cuts.NOW - timedelta(minutes=50, seconds=4)  # when the recorded runs began
 
 
 class Died(BaseException):
@@ -73,17 +74,18 @@ async def region():
 def kept(tmp_path, monkeypatch):
     """The journal that the app writes, as its settings ask for it."""
     monkeypatch.setenv("JOURNAL_STORAGE", str(tmp_path / "journal"))
-    monkeypatch.setenv(journal.HUB_NAME, cuts.HUB)
+    monkeypatch.setenv(app_settings.HUB_NAME, cuts.HUB)
     monkeypatch.delenv("FENCE_REGION", raising=False)
     for cached in (journal.current, fence.current):
         cached.cache_clear()
-    yield journal.Journal(DirectoryRecords(tmp_path / "journal"), now=lambda: cuts.NOW)
+    yield journal.Journal(DirectoryRecords(tmp_path / "journal"), now=lambda: ACCEPTED)
     for cached in (journal.current, fence.current):
         cached.cache_clear()
 
 
 async def request(place, instance_id="shop-9", data=ORDER):
     """One start request as an endpoint handles it; True: it is answered 202."""
+    journal.current()._now = lambda: ACCEPTED
     try:
         await starters.start_once(place, "shop", instance_id, data)
     except (HubUnavailable, Died):

@@ -72,6 +72,19 @@ def test_without_settings_nothing_is_kept_and_nothing_refused(monkeypatch: pytes
     assert asyncio.run(records.start("a", "order", None)) is None
 
 
+def test_a_setting_of_the_journal_that_cannot_be_used_is_named_and_nothing_is_started(
+    place: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("FENCE_REGION")
+    monkeypatch.setenv("JOURNAL_WHEN_DOWN", "banana")
+    fence.current.cache_clear()
+    world = World()
+    for asked in (call(world, "health"), call(world, "start_workflow", None, route={"name": "hello_cities"})):
+        assert asked.status == 503
+        assert asked.body["message"] == "The setting JOURNAL_WHEN_DOWN is 'banana'; it must be refuse or accept."
+    assert open_entries(place) == []
+
+
 def test_the_health_page_says_whether_requests_are_on_record(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("FENCE_REGION")
     fence.current.cache_clear()
