@@ -123,6 +123,13 @@ def _dead_address(f: Facts) -> Finding | None:
     return None
 
 
+def _ended_unreadable(f: Facts) -> Finding | None:
+    if f.end_event is None or not f.lost_texts or f.is_entity:
+        return None
+    why = f"it has ended, its history names {f.lost_texts[0]}, which is missing: what reaches it comes back for ever"
+    return Finding("ended-unreadable", why, "error-loop")
+
+
 def _dead_path(f: Facts) -> Finding | None:
     if not f.is_open or not f.unmatched:
         return None
@@ -285,7 +292,8 @@ def _wrong_queue(f: Facts) -> Finding | None:
 
 FINDINGS: tuple[Callable[[Facts], Finding | None], ...] = (
     _no_row, _entity_drift, _locked, _drift, _status_behind,
-    _dead_address, _dead_path, _other_generation, _after_the_end, _nobody_answers, _event_before_start,
+    _dead_address, _ended_unreadable,
+    _dead_path, _other_generation, _after_the_end, _nobody_answers, _event_before_start,
     _event_ahead_of_start, _event_queued_twice,
     _lost_beside, _timers_in_doubt,
     _operations_lost, _of_a_later_run, _work_not_in_history, _ahead_of_its_parent,

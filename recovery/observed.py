@@ -21,6 +21,8 @@ COMPLETES = {
 }
 INTERNAL_TIMER = -100  # a hop of a timer longer than the storage backend allows; history numbers it so
 POISON_DEQUEUES = 10
+LOST = "recovery: what it needs was lost with the region"  # in the row of what was given up: the journal starts it
+GONE = "recovery: this text was lost with the region"  # in a row or a message, in the place of the text
 
 
 @dataclass(frozen=True)

@@ -12,23 +12,27 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
+from recovery import held as held_by
 from recovery.awaits import entities_of_a_later_run, is_ahead_of_parent, pokes
+from recovery.entity_plans import EntityDraft
 from recovery.facts import Facts
-from recovery.observed import EPOCH, Message
+from recovery.observed import EPOCH, GONE, LOST, Message
 from recovery.proofs import (
     custom_status,
+    lacks_row_text,
     restored_rows,
     row_from_history,
     row_from_start,
+    row_text,
+    start_input,
     status_from_history,
+    without_lost_texts,
 )
 from recovery.repair_steps import Adopt, CutHistory, Delete, Purge, PutRow, Send, Step, WriteHistory, WriteRow
-from recovery.resend import Draft
 from recovery.rules import Verdict
 from taskhub import messages as m
+from taskhub.accounts import Entity
 from taskhub.messages import TaskMessage
-
-LOST = "recovery: what it needs was lost with the region"
 
 
 @dataclass(frozen=True)
@@ -55,7 +59,7 @@ def make_plan(verdict: Verdict, has_parent: bool = False, replies: Mapping[str, 
     return _Planner(verdict, has_parent, replies or {}).plan()
 
 
-class _Planner(Draft):
+class _Planner(EntityDraft):
     def __init__(self, verdict: Verdict, has_parent: bool, replies: Mapping[str, str]) -> None:
         super().__init__(verdict.facts, replies)
         self.verdict = verdict
@@ -68,11 +72,14 @@ class _Planner(Draft):
             self._mend()
         order = (Delete, Purge, CutHistory, PutRow, WriteHistory, Adopt, WriteRow, Send)
         steps = sorted(self.steps, key=lambda step: order.index(type(step)))
+        steps += self.last
         return Plan(
             self.f.id, self.verdict.rule, tuple(steps), tuple(dict.fromkeys(self.repeats)), "; ".join(self.unresolved)
         )
 
     def _mend(self) -> None:
+        if any(finding.name == "ended-unreadable" for finding in self.verdict.findings):
+            self._make_readable()
         handler = getattr(self, "_" + self.verdict.rule.replace("-", "_"), None)
         if handler is not None:
             handler()
@@ -87,10 +94,16 @@ class _Planner(Draft):
     @property
     def _changes_history(self) -> bool:
         """Then what else is wrong is looked at again afterwards."""
-        return any(
+        return self.is_decided or any(
             isinstance(step, (CutHistory, PutRow)) or isinstance(step, Send) and step.task.kind == m.EXECUTION_STARTED
-            for step in self.steps
+            for step in (*self.steps, *self.last)
         )
+
+    def _make_readable(self) -> None:
+        restored = list(without_lost_texts(self.f))
+        self.steps += [PutRow(event, str(self.f.execution), position) for position, event in restored]
+        if not restored:
+            self.unresolved.append("it failed, and what it failed over is lost in part: it can be purged, not rewound")
 
     # removing
 
@@ -100,6 +113,9 @@ class _Planner(Draft):
             for message in finding.surplus:
                 if finding.name == "ahead-of-history" and message.task and message.task.kind in _RESULTS:
                     self.repeats.append(f"what {message.describe()} answers, if the code asks for it again")
+            if finding.name == "event-ahead-of-start":
+                for message in finding.surplus:
+                    self.put_behind(message)
             self.delete(finding.surplus)
         if self.f.is_torn and self.f.is_open and not self._is_poked():
             self.poke()
@@ -136,10 +152,15 @@ class _Planner(Draft):
             self.steps.append(WriteRow(custom_status(self.f)))
         if "address-dead" in names:
             dead = [x.split(" ")[0] for x in self.f.instance.missing_blobs if x.startswith(("Input ", "Output "))]
-            row = self.f.row or {}
-            self.steps.append(WriteRow({x: "" if str(row[x]).startswith("http") else row[x] for x in dead}))
+            texts: Entity = {column: row_text(self.f, column) for column in dead}
+            if not (self.f.is_entity and GONE in texts.values()):  # an entity's input is its state
+                self.steps.append(WriteRow(texts))
 
     # rules whose repair is more than removing and sending
+
+    def _orphan_messages(self) -> None:
+        if self.f.journal_start:
+            self.unresolved.append("the journal holds its start: python -m recovery reconcile starts it")
 
     def _start_without_row(self) -> None:
         self._row_of(self.f.refused_starts[-1])
@@ -151,6 +172,10 @@ class _Planner(Draft):
     def _row_of(self, start: Message) -> None:
         if start.task is not None:
             self.steps.append(WriteRow(row_from_start(start), replace=True))
+
+    def _start_not_seen(self) -> None:
+        if self.verdict.kind == "undecided":
+            self._start_lost()
 
     def _start_lost(self) -> None:
         if self.f.terminations:
@@ -168,10 +193,14 @@ class _Planner(Draft):
 
     def _history_lost(self) -> None:
         if self._is_somebodys_child():
+            self._clear_for_parent()
             return
-        self.delete([x for x in self.f.instance.messages if x not in self.f.event_messages])
-        self.steps.append(CutHistory(0))
-        self._start_again(uuid.uuid4().hex)
+        if self._is_given_up():
+            return
+        waiting = [x for x in self.f.event_messages if x.task and x.task.execution_id is None]
+        self.delete([x for x in self.f.instance.messages if x not in waiting])
+        self._start_again(uuid.uuid4().hex, anew=True)
+        self.last.append(CutHistory(0))
         self.repeats.append(f"all activities of {self.f.id}: it begins anew")
 
     def _head_missing(self) -> None:
@@ -195,16 +224,56 @@ class _Planner(Draft):
             return True
         return False
 
-    def _start_again(self, execution: str) -> None:
+    def _clear_for_parent(self) -> None:
+        """What is left of the history of a child that its parent starts again goes, but for what came from outside."""
+        if self.has_parent and (self.f.instance.history or self.f.instance.sentinel):
+            self.send_held(0)
+            self.last.append(CutHistory(0))
+
+    def _is_given_up(self) -> bool:
+        """Leaves to the journal what nothing here tells the name or the input of; a start is never made up."""
         row = self.f.row or {}
-        if str(row.get("Input", "")).startswith("http") and self.f.instance.missing_blobs:
-            self.unresolved.append("its input's blob is missing; only the journal can start it")
-            self._mend_row()
+        is_unknown = not row.get("Name")
+        if not is_unknown and not (lacks_row_text(self.f, "Input") and start_input(self.f) == GONE):
+            return False
+        what = "its name" if is_unknown else "its input"
+        raised = sorted({str(x.get("Name")) for x in held_by.events_from(self.f, 0)})
+        raised += sorted({str(x.task.event.get("Name")) for x in self.f.event_messages if x.task} - set(raised))
+        events = f", and raises its events again: {', '.join(raised)}" if raised else ""
+        self.unresolved.append(
+            f"{what} was lost; only the journal tells it: python -m recovery reconcile starts it{events}"
+        )
+        self.steps = [step for step in self.steps if not isinstance(step, PutRow)]
+        self.delete(self.f.instance.messages)
+        if self.f.instance.history or self.f.instance.sentinel:
+            self.steps.append(CutHistory(0))
+        self._mark_as_lost()
+        return True
+
+    def _mark_as_lost(self) -> None:
+        """A row that status calls can read, and by which `reconcile` knows that it has to start it."""
+        row = self.f.row or {}
+        created = row.get("CreatedTime")
+        columns: Entity = {
+            "RuntimeStatus": "Terminated", "Output": LOST, "CompletedTime": self.f.now,
+            "Name": str(row.get("Name") or ""),
+            "CreatedTime": created if isinstance(created, datetime) else self.f.now,
+        }  # fmt: skip
+        if lacks_row_text(self.f, "Input"):
+            columns["Input"] = GONE
+        self.steps.append(WriteRow(columns))
+        self.is_decided = True
+
+    def _given_up(self) -> None:
+        self.unresolved.append("only the journal can start it: python -m recovery reconcile")
+
+    def _start_again(self, execution: str, anew: bool = False) -> None:
+        """Sends the start that the row proves; `anew`: also what the history of the run before holds from outside."""
+        if self._is_given_up():
             return
-        name, text = row.get("Name"), row.get("Input")
-        if not name:
-            self.unresolved.append("its row does not tell which orchestrator it is; only the journal can start it")
-            return
+        row = self.f.row or {}
+        name = row.get("Name")
+        text = start_input(self.f) if lacks_row_text(self.f, "Input") else row.get("Input")
         generation = row.get("Generation")
         scheduled = row.get("ScheduledStartTime")
         # Under its old time, so that events accepted since then still count as this run's.
@@ -217,7 +286,7 @@ class _Planner(Draft):
         )  # fmt: skip
         due = scheduled if isinstance(scheduled, datetime) and scheduled > self.f.now else EPOCH
         if execution != row.get("ExecutionId"):
-            columns = {k: v for k, v in row.items() if k in _KEPT} | {
+            columns = {k: v for k, v in row.items() if k in _KEPT} | ({} if text is None else {"Input": text}) | {
                 "RuntimeStatus": "Pending", "ExecutionId": execution, "CreatedTime": began,
                 "LastUpdatedTime": self.f.now,
             }  # fmt: skip
@@ -226,21 +295,18 @@ class _Planner(Draft):
         if row.get("RuntimeStatus") == "Suspended":
             again = m.event(m.EXECUTION_SUSPENDED, self.f.now, Reason=row.get("Output"))
             self.steps.append(Send(TaskMessage(again, self.f.id, None), "R5"))
-        self._events_after_the_start()
-
-    def _events_after_the_start(self) -> None:
-        """An event that is dequeued before the start is dropped, so those that wait are put behind it."""
-        for message in self.f.event_messages:
-            if message.task is not None:
-                self.delete([message])
-                self.steps.append(Send(message.task, "R4"))
+        # An event that is dequeued before the start is dropped.
+        if anew:
+            self.send_held(0, due)
+        self.events_behind(due)
 
     def _blob_of_start_missing(self) -> None:
-        if self.f.row is not None:
-            self.steps.append(
-                WriteRow({"RuntimeStatus": "Terminated", "Input": "", "Output": LOST, "CompletedTime": self.f.now})
-            )
-        self.unresolved.append("the start's payload is lost; the journal starts it again with its input")
+        self.delete(self.verdict.surplus)
+        if self.f.starts or self.has_parent:
+            return
+        self.unresolved.append("its input was lost; only the journal tells it: python -m recovery reconcile starts it")
+        self.delete(self.f.instance.messages)
+        self._mark_as_lost()
 
     def _start_repeats(self) -> None:
         self.delete(self.verdict.surplus)
@@ -253,29 +319,20 @@ class _Planner(Draft):
 
     def _result_in_row(self) -> None:
         row = self.f.row or {}
+        is_lost = lacks_row_text(self.f, "Output")
+        if is_lost and self.f.status == "Completed":
+            # The result is lost with its blob; its history goes on to find it again.
+            self.steps.append(WriteRow({**status_from_history(self.f), "Output": ""}))
+            self.repeats.append(f"everything that {self.f.id} did after what its history holds: its result is lost")
+            self.is_decided = True
+            return
         number = max((number for _, number in self.f.scheduled), default=-1) + 1
         now = self.f.now
-        end = m.event(m.EXECUTION_COMPLETED, now, number, OrchestrationStatus=self.f.status, Result=row.get("Output"))
+        result = GONE if is_lost else row.get("Output")
+        end = m.event(m.EXECUTION_COMPLETED, now, number, OrchestrationStatus=self.f.status, Result=result)
         events = (m.event(m.ORCHESTRATOR_STARTED, now), end, m.event(m.ORCHESTRATOR_COMPLETED, now))
         self.steps.append(WriteHistory(events, str(self.f.execution), len(self.f.events)))
         self.delete([x for x in self.f.instance.messages if x.task and x.task.execution_id in (None, self.f.execution)])
-
-    def _entity_history_lost(self) -> None:
-        row = self.f.row or {}
-        execution = str(row.get("ExecutionId") or uuid.uuid4().hex)
-        # Under its old time, so that events accepted since then still count as this run's.
-        created = row.get("CreatedTime")
-        began = created if isinstance(created, datetime) else self.f.now
-        start = m.execution_started(
-            began, self.f.id, execution, self.f.id, str(row.get("Input") or ""), generation=None
-        )
-        now = self.f.now
-        events = (m.event(m.ORCHESTRATOR_STARTED, now), start, m.event(m.ORCHESTRATOR_COMPLETED, now))
-        self.steps.append(WriteHistory(events, execution, 0))
-
-    def _entity_history_behind(self) -> None:
-        self.steps.append(CutHistory(0))
-        self._entity_history_lost()
 
     def _row_missing(self) -> None:
         restored = [PutRow(event, str(self.f.execution), position) for position, event in restored_rows(self.f)]
@@ -306,7 +363,10 @@ class _Planner(Draft):
         ends = [int(str(row["RowKey"]), 16) for row in kept if row.get("EventType") == "OrchestratorCompleted"]
         begins = any(row.get("EventType") == "ExecutionStarted" for row in kept)
         if ends and begins:
-            self.steps.append(CutHistory(ends[-1] + 1))
+            self.send_held(ends[-1] + 1)
+            again = held_by.suspension_from(self.f, ends[-1] + 1)
+            self.steps += [Send(again, "R5")] if again else []
+            self.last.append(CutHistory(ends[-1] + 1))
             self.repeats.append(f"everything after history row {ends[-1]}: it is gone back to")
             return
         if self.f.row is None:

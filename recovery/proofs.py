@@ -8,12 +8,12 @@ from dataclasses import replace
 
 from recovery.awaits import AnyOf, awaited, leaves, look
 from recovery.facts import Facts
-from recovery.observed import Message, number_of
+from recovery.observed import GONE, Message, number_of
 from recovery.replay import Replayed
 from recovery.rules import Verdict
 from taskhub import messages as m
 from taskhub.accounts import Entity
-from taskhub.history import to_entity
+from taskhub.history import to_entity, to_event
 from taskhub.layout import row_key
 from taskhub.messages import Event
 
@@ -129,6 +129,70 @@ def _proved(
     return None
 
 
+def lacks_row_text(facts: Facts, column: str) -> bool:
+    """Whether the row has lost its Input or Output: the blob is missing, or was and the row says so."""
+    value = (facts.row or {}).get(column)
+    return value == GONE or f"{column} {value}" in facts.instance.missing_blobs
+
+
+def lacks_text(facts: Facts, kind: str, column: str) -> bool:
+    """Whether the history's event of a kind (`ExecutionStarted`) has lost a text: the blob is missing, or was."""
+    rows = [row for row in facts.instance.history if row.get("ExecutionId") == facts.execution]
+    return any(
+        row.get("EventType") == kind and (row.get(column) == GONE or row.get(f"{column}BlobName") in facts.lost_texts)
+        for row in rows
+    )
+
+
+def without_lost_texts(facts: Facts) -> Iterator[tuple[int, Event]]:
+    """(position, event) of the rows of an ended history that name missing blobs, readable again: GONE for the text.
+
+    Only the end of a failed one: rewound it would go on with whatever stands in the others.
+    """
+    for row in facts.instance.history:
+        lost = [x for x in row if x.endswith("BlobName") and row[x] in facts.lost_texts]
+        is_end = row.get("EventType") == "ExecutionCompleted"
+        if lost and row.get("ExecutionId") == facts.execution and (is_end or facts.end_status != "Failed"):
+            texts = {column.removesuffix("BlobName"): GONE for column in lost}
+            yield int(str(row["RowKey"]), 16), to_event({**row, **texts})
+
+
+def start_input(facts: Facts) -> str | None:
+    """The input that the history or a queued start proves, GONE where neither does."""
+    start = facts.accepted_start
+    if start is not None and start.task is not None:
+        return _text_or_none(start.task.event.get("Input"))
+    if facts.start_event is None or lacks_text(facts, "ExecutionStarted", "Input") or facts.row_is != "same":
+        return GONE
+    return _text_or_none(facts.start_event.get("Input"))
+
+
+def row_text(facts: Facts, column: str) -> str:
+    """The text that belongs into the row's Input or Output where its blob is missing."""
+    if not lacks_row_text(facts, column):
+        return str((facts.row or {}).get(column) or "")
+    if column == "Input":
+        return start_input(facts) or ""
+    if facts.end_event is None or facts.row_is != "same" or lacks_text(facts, "ExecutionCompleted", "Result"):
+        return GONE
+    return str(facts.end_event.get("Result") or "")
+
+
+def end_of(facts: Facts) -> tuple[str, str | None] | None:
+    """(status, result) that history or row prove of an ended instance; None when a result was lost."""
+    status = facts.end_status if facts.end_event else str(facts.status)
+    if facts.end_event is not None and not lacks_text(facts, "ExecutionCompleted", "Result"):
+        return status, _text_or_none(facts.end_event.get("Result"))
+    is_told = facts.end_event is None or (facts.row_is == "same" and facts.status == status)
+    if is_told and not lacks_row_text(facts, "Output"):
+        return status, _text_or_none((facts.row or {}).get("Output"))
+    return None if status == "Completed" else (status, GONE)
+
+
+def _text_or_none(value: object) -> str | None:
+    return None if value is None else str(value)
+
+
 def row_from_history(facts: Facts) -> Entity:
     """The Instances row that a history proves."""
     start = facts.start_event or {}
@@ -137,7 +201,7 @@ def row_from_history(facts: Facts) -> Entity:
         "CreatedTime": m.parse_timestamp(str(start["Timestamp"])), "ExecutionId": str(facts.execution),
     }  # fmt: skip
     if start.get("Input") is not None:
-        columns["Input"] = str(start["Input"])
+        columns["Input"] = GONE if lacks_text(facts, "ExecutionStarted", "Input") else str(start["Input"])
     if isinstance(start.get("Generation"), int):
         columns["Generation"] = int(start["Generation"])
     if facts.is_entity:
@@ -161,7 +225,8 @@ def status_from_history(facts: Facts) -> Entity:
         return columns | custom_status(facts) | {"RuntimeStatus": "Suspended" if facts.is_suspended else "Running"}
     columns |= {"RuntimeStatus": facts.end_status, "CompletedTime": last}
     if facts.end_event.get("Result") is not None:
-        columns["Output"] = str(facts.end_event["Result"])
+        is_lost = lacks_text(facts, "ExecutionCompleted", "Result")
+        columns["Output"] = GONE if is_lost else str(facts.end_event["Result"])
     return columns
 
 

@@ -7,20 +7,37 @@ from collections.abc import AsyncIterator, Iterator
 from datetime import datetime, timedelta, timezone
 from typing import Any
 
+from recovery.observed import EPOCH
 from taskhub import messages as m
 from taskhub.accounts import Account, Entity, QueueMessage
+from taskhub.instances import ALL_STATES
 
 PAGE = 500
 _ROW_KEY = re.compile(r"[0-9A-Fa-f]{16}")
 _NUMBERS = ("EventId", "TaskScheduledId", "TimerId")
+ROW_TIMES = ("CreatedTime", "LastUpdatedTime", "CompletedTime", "ScheduledStartTime")
+_ROW_TEXTS = ("Name", "ExecutionId", "Input", "Output")
 
 
-def problems(rows: list[Entity]) -> Iterator[str]:
-    """What is wrong with history rows, in words."""
+def problems(rows: list[Entity], sentinel: Entity | None = None, instance: Entity | None = None) -> Iterator[str]:
+    """What is wrong with an instance's rows, in words: those of its history, its sentinel, its Instances row."""
+    for column in wrong_in_row(instance or {}):
+        yield f"its row in the Instances table cannot be read ({column} {str((instance or {}).get(column))[:40]!r})"
+    if sentinel is not None and not isinstance(sentinel.get("ExecutionId"), str):
+        yield f"the history's sentinel cannot be read (ExecutionId {str(sentinel.get('ExecutionId'))[:40]!r})"
     for row in rows:
         wrong = next(_wrong_columns(row), None)
         if wrong is not None:
             yield f"history row {str(row.get('RowKey'))[:40]} cannot be read ({wrong} {str(row.get(wrong))[:40]!r})"
+
+
+def wrong_in_row(row: Entity) -> Iterator[str]:
+    """The columns of an Instances row, or of a part of one, that no host can read; a missing one is not wrong."""
+    present = {column: value for column, value in row.items() if value is not None}
+    if present.get("RuntimeStatus", "Running") not in ALL_STATES:
+        yield "RuntimeStatus"
+    yield from (column for column in ROW_TIMES if not isinstance(present.get(column, EPOCH), datetime))
+    yield from (column for column in _ROW_TEXTS if not isinstance(present.get(column, ""), str))
 
 
 def _wrong_columns(row: Entity) -> Iterator[str]:

@@ -30,10 +30,13 @@ class Send:
     task: TaskMessage
     repair: str
     due: datetime = EPOCH
+    why: str = ""
 
     def words(self) -> str:
         when = f", visible {self.due:%Y-%m-%d %H:%M:%S}Z" if self.due > EPOCH else ""
-        return f"send {self.task.describe()} to {self.task.instance_id}{when}"
+        name = f" '{self.task.event.get('Name')}'" if self.repair == "R4" else ""
+        why = f", {self.why}" if self.why else ""
+        return f"send {self.task.describe()}{name} to {self.task.instance_id}{when}{why}"
 
 
 @dataclass(frozen=True)

@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import json
 import uuid
+from collections import Counter
 from collections.abc import Iterable, Mapping
+from datetime import datetime
 from typing import Any
 
+from recovery import held as held_by
 from recovery.awaits import Delivery, Leaf, starts_for_other_calls
-from recovery.facts import Facts
+from recovery.facts import Facts, identity
 from recovery.observed import EPOCH, Message, request_of, sent_at
+from recovery.proofs import end_of
 from recovery.repair_steps import Delete, Send, Step
 from taskhub import messages as m
 from taskhub.messages import TaskMessage
-
-POKE = "__recovery_poke"
 
 
 class Draft:
@@ -24,7 +26,9 @@ class Draft:
         self.f = facts
         self.replies = replies
         self.steps: list[Step] = []
+        self.last: list[Step] = []  # what may go only when all that is sent is there
         self.deleted: set[tuple[str, str]] = set()
+        self.is_decided = False  # the rule's own repair is all that is to be done now
         self.repeats: list[str] = []
         self.unresolved: list[str] = []
 
@@ -34,6 +38,50 @@ class Draft:
             if (message.queue, message.id) not in self.deleted:
                 self.deleted.add((message.queue, message.id))
                 self.steps.append(Delete(message))
+
+    def put_behind(self, message: Message, due: datetime = EPOCH) -> None:
+        """Puts an event at the end of its queue: a copy first, so that it is there whatever happens."""
+        if message.task is not None and (message.queue, message.id) not in self.deleted:
+            self.deleted.add((message.queue, message.id))
+            self.steps.append(Send(message.task, "R4", due))
+            self.last.append(Delete(message))
+
+    def send_held(self, position: int, due: datetime = EPOCH) -> None:
+        """Raises the events of the history from a position on again, and puts those that wait behind them.
+
+        An event that is queued already, because a repair was cut short, is not raised once more.
+        """
+        queued = {identity(x.task.event): x for x in self.f.event_messages if x.task}
+        held = held_by.events_from(self.f, position)
+        for event in held:
+            message = queued.get(identity(event))
+            if message is not None:
+                self.put_behind(message, due)
+            else:
+                why = "held in the part of the history that goes"
+                self.steps.append(Send(TaskMessage(event, self.f.id, None), "R4", due, why))
+        if held:
+            self.events_behind(due)
+        lost = sorted(set(held_by.lost_from(self.f, position)))
+        if lost:
+            self.unresolved.append(f"the data of its events {', '.join(lost)} is lost: the journal raises them again")
+        self._name_namesakes()
+
+    def events_behind(self, due: datetime = EPOCH) -> None:
+        """Puts the events that wait for the current run, or for any, at the end of their queue, in their order."""
+        for message in self.f.event_messages:
+            if message.task is not None and message.task.execution_id is None and message not in self.f.doubled_events:
+                self.put_behind(message, due)
+
+    def _name_namesakes(self) -> None:
+        again = [x for x in self.steps if isinstance(x, Send) and x.repair == "R4" and x.why]
+        counts = Counter(str(x.task.event.get("Name")).lower() for x in again)
+        twice = sorted(name for name, count in counts.items() if count > 1)
+        if twice:
+            self.unresolved.append(
+                f"several events of one name are raised again at once ({', '.join(twice)}): of those that come before "
+                "their wait the SDK gives the last alone, so look at the result"
+            )
 
     def _address(self) -> dict[str, Any]:
         return {"sender_instance": self.f.id, "sender_execution": self.f.execution or ""}
@@ -96,8 +144,11 @@ class Draft:
     def _send_completion(self, leaf: Leaf) -> None:
         self.delete(starts_for_other_calls(self.f, leaf.number))
         child = self.f.related[str(self.f.scheduled[m.SUB_CREATED, leaf.number].get("InstanceId"))]
-        status = child.end_status if child.end_event else child.status
-        result = child.end_event.get("Result") if child.end_event else (child.row or {}).get("Output")
+        end = end_of(child)
+        if end is None:  # its result is lost, so it has to be found again
+            self._send_start(leaf)
+            return
+        status, result = end
         if status == "Completed":
             event = m.event(m.SUB_COMPLETED, self.f.now, TaskScheduledId=leaf.number, Result=result)
         else:
@@ -141,5 +192,5 @@ class Draft:
         """Sends an event that nobody waits for, once: it makes the code run again."""
         if any(isinstance(step, Send) and step.repair == "R8" for step in self.steps):
             return
-        event = m.event(m.EVENT_RAISED, self.f.now, Name=POKE, Input="null", ParentTraceContext=None)
+        event = m.event(m.EVENT_RAISED, self.f.now, Name=held_by.POKE, Input="null", ParentTraceContext=None)
         self.steps.append(Send(TaskMessage(event, self.f.id, None), "R8"))
