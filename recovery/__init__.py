@@ -22,7 +22,8 @@ What ships with the app is only what it runs; the rest is for the operator: `pyt
     plans.py             what would repair it; repair_steps.py, proofs.py; repairs.py does it, with a record
     journal.py           every accepted request, outside the hub's region; fence.py which region works (both ship)
     pages.py             what the HTML reports share; json_report.py long ones, shelf.py what grows with the hub
-    records.py           where those two keep their records (ships)
+                         journal_entries.py one request on record, app_settings.py what the app's settings name,
+                         silence.py an account that does not answer, records.py where the records are kept (all ship)
     reconcile.py         what the journal has and the hub has not; matching.py decides, passes.py when it was done,
-                         reconciliation.py holds what was found
+                         reconciliation.py holds what was found, closing.py clears the journal on a hub at work
 """

@@ -16,13 +16,18 @@ from typing import Any, Literal
 
 from recovery.facts import Facts
 from recovery.journal import Entry
-from recovery.observed import Message, request_of, sent_at
+from recovery.observed import LOST, Message, request_of, sent_at
 from recovery.passes import Passes
 from taskhub import messages as m
+from taskhub.accounts import Entity
 
-State = Literal["there", "started", "raised", "ended", "uncertain", "reported", "unreadable", "withdrawn"]
+State = Literal[
+    "there", "started", "raised", "ended", "gone", "uncertain", "reported", "unreadable", "withdrawn", "later"
+]
 NAMESAKE = "another event of this name is on record: the SDK gives one that comes before its wait to all of them"
 NO_RECORD = "an entity keeps no record of signals: compare its state, and send it again if it is missing"
+WAS_PURGED = "it was accepted so long before the loss that it had arrived: it has ended and was purged since"
+NO_NAME = "its row does not tell which orchestrator it is, and no start is on record"
 SKEW = timedelta(seconds=10)  # between the clocks that wrote the journal and the hub
 
 
@@ -34,6 +39,60 @@ class Outcome:
     state: State
     why: str
     queued: Message | None = None  # its start, when only the row is missing
+    replaces: bool = False  # a row that is there
+
+
+def is_given_up(row: Entity | None) -> bool:
+    """Whether the doctor ended the instance because what it needs was lost: the journal may have it."""
+    return str((row or {}).get("Output", "")).startswith(LOST)
+
+
+def is_nothing(facts: Facts) -> bool:
+    """Whether the hub holds nothing of an instance, in any form."""
+    return facts.row is None and not facts.instance.history and not facts.instance.messages
+
+
+def is_nameless(facts: Facts) -> bool:
+    """Whether there is but a row that does not tell what to run: no host and no doctor can go on from it."""
+    row = facts.row
+    return row is not None and not (row.get("Name") or facts.row_is_terminal or facts.has_history or facts.starts)
+
+
+def match_starts(entries: Sequence[Entry], facts: Facts, arrived: datetime | None = None) -> list[Outcome]:
+    """What became of an instance's accepted starts: the last one counts.
+
+    `arrived`: what was accepted before is in every copy, so when nothing of it is there it was purged.
+    """
+    earlier = [Outcome(entry, *_earlier(facts)) for entry in entries[:-1]]
+    last = (_last_start(entry, facts, arrived) for entry in entries[-1:])
+    return [*earlier, *(replace(one, replaces=facts.row is not None) for one in last)]
+
+
+def _earlier(facts: Facts) -> tuple[State, str]:
+    is_known = begun(facts) is not None and not is_nameless(facts)
+    return ("ended" if has_ended(facts) else "there") if is_known else "there", "a later start of the same id counts"
+
+
+def _last_start(entry: Entry, facts: Facts, arrived: datetime | None) -> Outcome:
+    since = begun(facts)
+    is_old = arrived is not None and entry.moment < arrived
+    if facts.row is None and facts.refused_starts and not facts.has_history:
+        return Outcome(entry, "started", "its start is queued without its row", facts.refused_starts[-1])
+    if is_old and is_nothing(facts):
+        return Outcome(entry, "gone", WAS_PURGED)
+    if since is None:
+        return Outcome(entry, "started", f"the hub holds nothing of {entry.instance_id}")
+    if is_nameless(facts):
+        return Outcome(entry, "started", "its row does not tell which orchestrator it is, and nothing else is there")
+    if facts.row_is_terminal and is_given_up(facts.row):
+        return Outcome(entry, "started", "the doctor found its start damaged and gave it up")
+    if since < entry.moment - SKEW:
+        if is_old:
+            return Outcome(entry, "gone", WAS_PURGED)
+        if has_ended(facts):
+            return Outcome(entry, "started", "the hub holds only an earlier run of the same id")
+        return Outcome(entry, "uncertain", "an earlier run of the same id has not ended in this hub")
+    return Outcome(entry, "ended" if has_ended(facts) else "there", "")
 
 
 def begun(facts: Facts) -> datetime | None:
@@ -75,6 +134,7 @@ def match_events(
     begins: Entry | None = None,
     raise_uncertain: bool = False,
     passes: Passes = Passes(),  # noqa: B008
+    arrived: datetime | None = None,
 ) -> list[Outcome]:
     """What became of an instance's accepted events.
 
@@ -100,6 +160,10 @@ def match_events(
             outcomes.append(Outcome(entry, "there", "the hub holds it"))
         elif begins is None and has_ended(facts):
             outcomes.append(Outcome(entry, "ended", "its instance has ended"))
+        elif begins is None and is_nothing(facts) and arrived is not None and entry.moment < arrived:
+            outcomes.append(Outcome(entry, "gone", WAS_PURGED))
+        elif begins is None and is_nameless(facts):
+            outcomes.append(Outcome(entry, "uncertain", NO_NAME))
         elif begins is None and begun(facts) is None:
             why = "the hub holds nothing of its instance, and no start is on record: it is raised once that has begun"
             outcomes.append(Outcome(entry, "uncertain", why))

@@ -9,13 +9,14 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Literal
 
 from taskhub.errors import NotFound
 from taskhub.hub import TaskHub
 
 Which = Literal["repaired", "reconciled"]
+ONE_RECOVERY = timedelta(days=7)  # a repair that is older belongs to another one
 
 
 @dataclass(frozen=True)
@@ -29,6 +30,12 @@ class Passes:
     def is_compared(self) -> bool:
         """Whether the journal was compared since the doctor set to work."""
         return self.repaired is None or (self.reconciled is not None and self.reconciled >= self.repaired)
+
+    def last_repair(self, now: datetime) -> datetime | None:
+        """When the doctor set to work in the recovery that is under way: the hub was lost before that."""
+        if self.is_compared or self.repaired is None or self.repaired < now - ONE_RECOVERY:
+            return None
+        return self.repaired
 
     def leave_open(self, accepted: datetime, generation: datetime) -> bool:
         """Whether a generation began after the repair and before any comparison, so that it tells nothing."""

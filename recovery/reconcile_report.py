@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from html import escape
 from typing import Any
 
+from recovery.closing import Closing
 from recovery.pages import badge, bar, page, table
 from recovery.reconciliation import Line, Reconciliation
 
@@ -16,16 +17,18 @@ MEANINGS = {
     "ended": "its instance has ended",
     "started": "missing: started with its id and input",
     "raised": "missing: the event was raised",
+    "gone": "accepted long before the loss, nothing is there: ended and purged; not started",
     "uncertain": "may have been used already; decide, then --raise-uncertain",
     "reported": "cannot be compared; decide by hand",
     "unreadable": "its record is damaged: what was accepted is not known; ask its sender",
-    "withdrawn": "not confirmed by the hub, its sender was told so; not started",
+    "withdrawn": "not confirmed by the hub and not there: ask its sender; not started",
+    "later": "accepted since the hub was looked at: not compared; look again",
 }
 COLOURS = {
     "there": "#2a7f62", "ended": "#2a7f62", "started": "#d98c1f", "raised": "#d98c1f", "uncertain": "#c0392b",
-    "reported": "#c0392b", "unreadable": "#c0392b", "withdrawn": "#8aa4b8",
+    "reported": "#c0392b", "unreadable": "#c0392b", "withdrawn": "#8aa4b8", "gone": "#8aa4b8", "later": "#8aa4b8",
 }  # fmt: skip
-LISTED = [state for state in MEANINGS if state not in ("there", "ended")]
+LISTED = [state for state in MEANINGS if state not in ("there", "ended", "later")]
 
 
 def text(result: Reconciliation) -> Iterator[str]:
@@ -38,11 +41,43 @@ def text(result: Reconciliation) -> Iterator[str]:
     yield from (f"  {_request(line)}: {line.state}: {line.why}" for line in result.lines(SHOWN))
     if (more := sum(result.counts[state] for state in LISTED) - SHOWN) > 0:
         yield f"  … and {more} more; --json has all."
+    yield from _advice(result)
     if result.applied:
         yield f"{result.closed} entries of ended instances were closed, {result.pruned} old records pruned."
     elif result.is_clean:
         yield "Nothing is missing."
+    elif result.counts["started"] + result.counts["raised"]:
+        yield "Nothing was changed. To do it: the same command with --apply."
     else:
+        yield "Nothing was changed, and nothing is to be started or raised."
+
+
+def _advice(result: Reconciliation) -> Iterator[str]:
+    """What a person has to know or to do beside --apply."""
+    yield from result.notes
+    if result.counts["gone"] and result.arrived is not None:
+        yield (
+            f"What was accepted before {result.arrived:%Y-%m-%d %H:%M}Z had arrived, and was purged if it is gone. "
+            "If the copy was further behind, or a host has worked on it since: --last-sync TIME."
+        )
+    if result.counts["withdrawn"]:
+        yield f"Starts that were not confirmed and are not there: {result.counts['withdrawn']}. Ask who sent them."
+    if result.left:
+        yield f"Left to a person: {result.left}."
+
+
+def closing(result: Closing) -> Iterator[str]:
+    """The report of --close as lines."""
+    was = "were" if result.applied else "are to be"
+    yield f"Journal {result.journal} and hub {result.hub}: {result.entries} open requests."
+    yield f"  {result.closed} requests of {result.closed_instances} instances that have ended {was} closed."
+    if result.forgotten:
+        yield f"  {result.forgotten} unconfirmed starts {was} forgotten."
+    if result.waits_for_comparison:
+        yield "The doctor repaired this hub, and it was not reconciled since: nothing but what has ended is closed."
+    if result.applied:
+        yield f"{result.pruned} old records were pruned."
+    elif result.closed or result.forgotten:
         yield "Nothing was changed. To do it: the same command with --apply."
 
 
@@ -61,7 +96,9 @@ def as_json(result: Reconciliation) -> tuple[dict[str, Any], Iterator[dict[str, 
     """The report for tools, and its `list` apart, which may be long."""
     head = {
         "hub": result.hub, "journal": result.journal, "applied": result.applied, "clean": result.is_clean,
-        "requests": dict(result.counts), "closed": result.closed, "pruned": result.pruned,
+        "requests": {state: count for state, count in result.counts.items() if count}, "closed": result.closed,
+        "pruned": result.pruned, "notes": result.notes,
+        "arrivedBefore": result.arrived.isoformat() if result.arrived else None,
     }  # fmt: skip
     return head, (
         {"instance": x.instance_id, "kind": x.kind, "name": x.name, "time": x.time, "state": x.state, "because": x.why}
@@ -72,8 +109,7 @@ def as_json(result: Reconciliation) -> tuple[dict[str, Any], Iterator[dict[str, 
 def _missing(result: Reconciliation) -> str:
     total, missing = sum(result.counts.values()), result.counts["started"] + result.counts["raised"]
     was = "were missing and brought back" if result.applied else "are missing"
-    left = result.counts["uncertain"] + result.counts["reported"] + result.counts["unreadable"]
-    return f"{missing} of {total} accepted requests {was}, {left} are for a person"
+    return f"{missing} of {total} accepted requests {was}, {result.left} are for a person"
 
 
 def html(result: Reconciliation) -> str:

@@ -6,6 +6,7 @@ import sqlite3
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import cast
 
 from recovery.journal import Entry, Kind
@@ -35,6 +36,9 @@ class Reconciliation:
     closed: int = 0
     pruned: int = 0
     applied: bool = False
+    arrived: datetime | None = None  # what was accepted before is in every copy
+    is_arrival_given: bool = False  # by the operator, who knows how far the copy had come
+    notes: list[str] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         self._lines = sqlite3.connect("")
@@ -43,7 +47,7 @@ class Reconciliation:
     def add(self, line: Line) -> None:
         """Counts a request, and keeps it unless it needs nothing."""
         self.counts[line.state] += 1
-        if line.state not in ("there", "ended"):
+        if line.state not in ("there", "ended", "later"):
             row = (line.instance_id, line.kind, line.name, line.time, line.state, line.why, line.text)
             self._lines.execute("INSERT INTO line VALUES (?, ?, ?, ?, ?, ?, ?)", row)
 
@@ -62,8 +66,13 @@ class Reconciliation:
                 yield Outcome(entry, line.state, line.why)
 
     @property
+    def left(self) -> int:
+        """How many requests a person has to decide about."""
+        gone = 0 if self.is_arrival_given else self.counts["gone"]
+        return gone + sum(self.counts[x] for x in ("uncertain", "reported", "unreadable", "withdrawn"))
+
+    @property
     def is_clean(self) -> bool:
-        """Whether nothing is left to do or to decide."""
+        """Whether nothing is left to do, to decide, or to look at again."""
         missing = self.counts["started"] + self.counts["raised"]
-        left = self.counts["reported"] + self.counts["uncertain"] + self.counts["unreadable"]
-        return not left and (self.applied or not missing)
+        return not self.left and not self.counts["later"] and (self.applied or not missing)

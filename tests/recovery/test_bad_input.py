@@ -60,7 +60,8 @@ def hub(tmp_path):
 @pytest.fixture
 def journal(tmp_path):
     """A journal's directory with a start and an event that the hub does not hold."""
-    journal = Journal(DirectoryRecords(tmp_path / "journal"), task_hub=cuts.HUB)
+    minute_ago = datetime.now(timezone.utc) - timedelta(minutes=1)
+    journal = Journal(DirectoryRecords(tmp_path / "journal"), task_hub=cuts.HUB, now=lambda: minute_ago)
     asyncio.run(journal.accept_start("shop-9", "shop", {"wait": 25}))
     asyncio.run(journal.accept_event("lostwork", "Approval", True))
     return str(tmp_path / "journal")

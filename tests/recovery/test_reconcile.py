@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -13,17 +14,18 @@ from recovery.__main__ import main
 from recovery.examination import Doctor
 from recovery.journal import Journal, JournalOfAnotherHub, as_sent
 from recovery.matching import canonical
+from recovery.observed import LOST
 from recovery.reconcile import Reconciler
-from recovery.records import DirectoryRecords
+from recovery.records import DirectoryRecords, open_place
 from recovery.replay import load_app
-from taskhub.accounts import open_account
+from taskhub.accounts import Account, Write, open_account
 from taskhub.clock import ManualClock
 from taskhub.errors import AccountUnreachable
 from taskhub.hub import TaskHub
 from taskhub.messages import parse_timestamp
 from tests.recovery import cuts, standby
 
-BEFORE = cuts.NOW - timedelta(minutes=30)
+BEFORE = cuts.NOW - timedelta(minutes=50, seconds=4)  # when the recorded runs began
 
 
 @pytest.fixture
@@ -252,7 +254,7 @@ async def test_a_start_that_the_hub_did_not_confirm_is_named_and_never_started(j
     await journal.withdraw(await journal.accept_start("shop-9", "shop", {"wait": 25}))
     async with hub_with() as hub:
         result = await Reconciler(hub, journal).run(apply=True)
-        assert result.counts == {"withdrawn": 1} and result.is_clean
+        assert result.counts == {"withdrawn": 1} and not result.is_clean and result.left == 1
         assert [line.instance_id for line in result.lines()] == ["shop-9"]
         assert await hub.read_row("shop-9") is None
         await journal.accept_start("shop-9", "shop", {"wait": 25})  # its sender sends it again
@@ -347,3 +349,127 @@ async def test_the_report_names_each_request_as_text_as_json_and_as_a_page(tmp_p
     assert "shop-9&lt;b&gt;" in page.read_text() and "shop-9<b>" not in page.read_text()
     assert await reconcile.run(reconcile.parser("reconcile").parse_args([*arguments, "--json", "--apply"])) == 0
     assert json.loads(capsys.readouterr().out)["requests"] == {"started": 1}
+
+
+async def test_what_is_accepted_since_the_hub_was_looked_at_is_not_compared_also_when_forced(journal):
+    await journal.accept_event("lostevent", "Approval", "one")
+    await journal.accept_start("shop-8", "shop", {"wait": 25})
+    journal._now = lambda: cuts.NOW - timedelta(seconds=3)  # on its way to the hub
+    await journal.accept_event("lostevent", "Approval", "two")
+    await journal.accept_start("shop-9", "shop", {"wait": 25})
+    await journal.accept_start("shop-8", "shop", {"wait": 25})  # sent again, as nobody found the first
+    async with hub_with("lostevent") as hub:
+        result = await Reconciler(hub, journal, is_live=True).run(apply=True)
+        assert result.counts == {"raised": 1, "later": 4} and not result.is_clean
+        assert await events_of(hub, "lostevent") == ['"one"']
+        assert await hub.read_row("shop-9") is None and await hub.read_row("shop-8") is None
+        hub.clock.advance(timedelta(minutes=1))
+        result = await Reconciler(hub, journal, is_live=True).run(apply=True)
+        assert result.counts == {"there": 2, "raised": 1, "started": 2} and result.is_clean
+
+
+async def test_without_a_host_everything_up_to_the_look_is_compared(journal):
+    journal._now = lambda: cuts.NOW
+    await journal.accept_start("shop-9", "shop", {"wait": 25})
+    async with hub_with() as hub:
+        assert (await Reconciler(hub, journal).run(apply=True)).counts == {"started": 1}
+
+
+async def test_a_start_that_arrives_between_the_look_and_its_repetition_keeps_its_row(journal):
+    await journal.accept_start("shop-9", "shop", {"wait": 25})
+    async with hub_with() as hub:
+
+        class Slow(Reconciler):
+            """The client's own start arrives after the hub was looked at."""
+
+            async def _do(self, outcome):
+                await self.client.start("shop", "shop-9", as_sent({"wait": 25}))
+                self.first = (await hub.read_row("shop-9")).entity["ExecutionId"]
+                await super()._do(outcome)
+
+        slow = Slow(hub, journal)
+        await slow.run(apply=True)
+        assert (await hub.read_row("shop-9")).entity["ExecutionId"] == slow.first
+
+
+async def with_row(hub, instance_id, **columns):
+    entity = {"PartitionKey": instance_id, "RowKey": "", "CreatedTime": BEFORE, **columns}
+    await hub.account.tables.write(hub.names.instances, Write("upsert", entity))
+
+
+async def test_what_the_doctor_gave_up_is_started_from_the_journal_with_its_events(journal):
+    await journal.accept_start("shop-9", "shop", {"wait": 25})
+    await journal.accept_event("shop-9", "Approval", "one")
+    async with hub_with() as hub:
+        await with_row(hub, "shop-9", Name="shop", RuntimeStatus="Terminated", Output=LOST, CompletedTime=cuts.NOW)
+        assert (await Reconciler(hub, journal).run(apply=True)).counts == {"started": 1, "raised": 1}
+        row = (await hub.read_row("shop-9")).entity
+        assert (row["RuntimeStatus"], row["Input"], row.get("Output")) == ("Pending", as_sent({"wait": 25}), None)
+        assert (await Reconciler(hub, journal).run(apply=True)).counts == {"there": 2}
+
+
+async def test_a_row_that_does_not_tell_what_to_run_is_written_anew_from_the_journal(journal):
+    await journal.accept_start("shop-9", "shop", {"wait": 25})
+    async with hub_with() as hub:
+        await with_row(hub, "shop-9", RuntimeStatus="Running")
+        result = await Reconciler(hub, journal).run(apply=True)
+        assert result.counts == {"started": 1} and "does not tell which orchestrator" in next(result.lines()).why
+        assert (await hub.read_row("shop-9")).entity["Name"] == "shop"
+        assert (await Reconciler(hub, journal).run(apply=True)).counts == {"there": 1}
+
+
+async def test_an_event_for_such_a_row_without_a_start_on_record_is_for_a_person(journal):
+    await journal.accept_event("shop-9", "Approval", "one")
+    async with hub_with() as hub:
+        await with_row(hub, "shop-9", RuntimeStatus="Running")
+        result = await Reconciler(hub, journal).run(apply=True)
+        assert result.counts == {"uncertain": 1} and "no start is on record" in next(result.lines()).why
+        assert await events_of(hub, "shop-9") == []
+
+
+async def test_a_start_that_was_not_confirmed_is_a_word_to_a_person_and_not_nothing(tmp_path, journal, capsys):
+    await journal.withdraw(await journal.accept_start("shop-9", "shop", {"wait": 25}))
+    place = tmp_path / "account.db"
+    account = await open_account(str(place))
+    await TaskHub(account, cuts.settings()).create()
+    await account.close()
+    arguments = ["--storage", str(place), "--journal", journal.records.description]
+    assert await reconcile.run(reconcile.parser("reconcile").parse_args(arguments)) == 1
+    said = capsys.readouterr().out
+    assert "Ask who sent them" in said and "Left to a person: 1." in said
+    assert "Nothing is missing" not in said and "--apply" not in said
+
+
+async def test_what_is_to_be_known_of_the_journal_is_said(tmp_path, journal, capsys, azurite):
+    for account in ("stshop", "stnew"):
+        await Journal(journal.records, account=account, now=lambda: BEFORE).accept_start("shop-9", "shop", None)
+    account = await open_account(azurite)
+    hub = TaskHub(account, replace(cuts.settings(), name="JournalHub"))
+    await hub.create()
+    options = ["--storage", azurite, "--hub", "JournalHub", "--journal"]
+    read = reconcile.parser("reconcile").parse_args
+    try:
+        assert await reconcile.run(read([*options, journal.records.description])) == 1
+        assert "went to more than one account: stnew, stshop" in capsys.readouterr().out
+        await Journal(open_place(azurite), "JournalHub", now=lambda: BEFORE).accept_start("shop-9", "shop", None)
+        assert await reconcile.run(read([*options, azurite, "--journal-hub", "JournalHub"])) == 1
+        assert "The journal lies in the hub's own account" in capsys.readouterr().out
+    finally:
+        await hub.delete()
+        await account.close()
+
+
+async def test_the_account_is_compared_by_its_name_unless_it_is_a_file_the_emulators_or_was_moved(journal):
+    read = reconcile.parser("reconcile").parse_args
+    async with hub_with() as hub:
+        assert reconcile._account(read([]), hub) == ""
+        for name, more, compared in (
+            ("stshop", [], "stshop"), ("stshop", ["--other-account"], ""), ("devstoreaccount1", [], ""),
+        ):  # fmt: skip
+            real = Account(name, hub.account.tables, hub.account.queues, hub.account.blobs)
+            assert reconcile._account(read(more), TaskHub(real, cuts.settings())) == compared
+        journal.account = "stother"
+        await journal.accept_start("shop-9", "shop", None)
+        with pytest.raises(JournalOfAnotherHub, match="stother, not to stshop"):
+            await Reconciler(hub, journal, account="stshop").run(apply=True)
+        assert await hub.read_row("shop-9") is None
