@@ -138,7 +138,8 @@ def _ending(report: Report) -> Iterator[str]:
 def _done(repaired: Repaired) -> str:
     if not repaired.audit:
         return "No plan was carried out."
-    return f"{len(repaired.plans)} plans were carried out; their record is in {repaired.audit}."
+    done = f"{len(repaired.plans)} plans were carried out" if len(repaired.plans) else "What nobody can read was deleted"
+    return f"{done}; their record is in {repaired.audit}."
 
 
 def _undecided(found: Examination) -> Iterator[Line]:

@@ -10,8 +10,10 @@ from recovery import doctor, hub_command
 from recovery.__main__ import main
 from recovery.journal import Journal
 from recovery.records import DirectoryRecords
+from taskhub import messages as m
 from taskhub.accounts import Write, open_account
 from taskhub.hub import TaskHub
+from taskhub.messages import TaskMessage
 from tests.recovery import cuts, standby
 
 BAD = ["lostwork", "c2E", "c16L", "hole", "c23"]
@@ -35,8 +37,12 @@ def options(storage, *more):
     return doctor.parser("doctor").parse_args(["--storage", storage, *more])
 
 
+async def at_once(seconds):
+    """The pause between the two looks at a hub at work."""
+
+
 async def run(storage, *more):
-    return await doctor.run(options(storage, *more))
+    return await doctor.run(options(storage, *more), pause=at_once)
 
 
 async def test_without_apply_everything_is_shown_and_nothing_changed(storage, capsys):
@@ -249,3 +255,67 @@ async def test_large_payloads_that_belong_to_nothing_are_named_and_harm_nothing(
     await run(storage, "--json")
     report = json.loads(capsys.readouterr().out)
     assert (report["orphanBlobs"], report["clean"]) == (3, True)
+
+
+async def test_without_a_plan_nobody_is_told_to_carry_plans_out(storage, capsys):
+    await run(storage, "--only", "lostwork")
+    shown = capsys.readouterr().out
+    assert "left to a person: the input of activity work" in shown
+    assert "No plan mends what was found; it is left to a person." in shown and "--apply" not in shown
+    assert await run(storage, "--only", "lostwork", "--apply") == 1
+    shown = capsys.readouterr().out
+    assert "No plan was carried out." in shown and "audit" not in shown
+    assert await run(storage, "--only", "startev", "--apply") == 0
+    assert "No plan was carried out.\nA second look finds nothing." in capsys.readouterr().out
+    assert await run(storage, "--only", "nobody") == 1
+    shown = capsys.readouterr().out
+    assert "python -m recovery reconcile compares with the journal" in shown and "--apply" not in shown
+
+
+async def test_what_was_only_read_is_told_how_to_be_repaired(storage, capsys):
+    assert await run(storage, "--read-only", "--app", str(standby.GOLDEN)) == 1
+    assert "the same command with --apply and without --read-only." in capsys.readouterr().out
+
+
+async def test_a_message_that_belongs_to_nobody_is_a_plan_too(storage, capsys):
+    assert await run(storage, "--app", str(standby.GOLDEN), "--apply") == 0
+    account = await open_account(storage)
+    await account.queues.put(cuts.CONTROL, "no message")
+    await account.close()
+    capsys.readouterr()
+    assert await run(storage) == 1
+    assert "To carry the plans out: the same command with --apply." in capsys.readouterr().out
+    assert await run(storage, "--apply") == 0
+    assert "What nobody can read was deleted; their record is in goldenhub-recovery/audit/" in capsys.readouterr().out
+
+
+async def test_who_waits_for_a_child_or_a_resume_is_told_for_which_child_and_since_when(tmp_path, capsys):
+    place = str(tmp_path / "account.db")
+    account = await open_account(place)
+    hub = TaskHub(account, cuts.settings())
+    waiting = next(cut for cut in cuts.cuts() if cut.name == "lostevent")
+    for cut in (next(cut for cut in cuts.cuts() if cut.name == "s1"), waiting):
+        await cuts.pour(cut, hub)
+    for row in waiting.histories["lostevent"]:
+        await account.tables.write(f"{cuts.HUB}History", Write("upsert", {**row, "PartitionKey": "s1-kid"}))
+    await hub.send(TaskMessage(m.event(m.EXECUTION_SUSPENDED, cuts.NOW, Input="why"), "lostevent", None))
+    await account.close()
+    await run(place, "--all", "--json")
+    because = {item["instance"]: item["because"] for item in json.loads(capsys.readouterr().out)["list"]}
+    assert "(number 0) s1-kid since 2026-11-21 09:" in because["s1"]
+    assert "it is suspended since 2026-11-21 10:30:00Z" in because["lostevent"]
+
+
+async def test_the_evidence_tells_since_when_and_of_which_child(tmp_path, capsys):
+    place = str(tmp_path / "account.db")
+    account = await open_account(place)
+    for name in ("lostwork", "losthist", "c23", "loststart", "s1"):
+        await cuts.pour(next(cut for cut in cuts.cuts() if cut.name == name), TaskHub(account, cuts.settings()))
+    await account.close()
+    await run(place, "--json")
+    because = {item["instance"]: item["because"] for item in json.loads(capsys.readouterr().out)["list"]}
+    assert "(the history ends at 2026-11-21 09:" in because["lostwork"]
+    assert "(written 2026-11-21 09:" in because["losthist"]
+    assert "queued since 2" in because["c23"]
+    assert "row Pending since 2026-11-21 09:" in because["loststart"]
+    assert "s1-kid" in because["s1"]
