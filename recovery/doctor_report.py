@@ -138,7 +138,8 @@ def _ending(report: Report) -> Iterator[str]:
 def _done(repaired: Repaired) -> str:
     if not repaired.audit:
         return "No plan was carried out."
-    done = f"{len(repaired.plans)} plans were carried out" if len(repaired.plans) else "What nobody can read was deleted"
+    count = len(repaired.plans)
+    done = f"{count} plans were carried out" if count else "What nobody can read was deleted"
     return f"{done}; their record is in {repaired.audit}."
 
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 import time
 from contextlib import asynccontextmanager
-from datetime import timedelta
+from dataclasses import replace
+from datetime import datetime, timedelta, timezone
 
 import pytest
 
@@ -15,6 +16,7 @@ from recovery.examination import Doctor
 from recovery.fence import Fence, take_over
 from recovery.findings import worst
 from recovery.journal import Journal
+from recovery.looks import HIDDEN_AT_MOST
 from recovery.records import RecordChanged, RecordsUnreachable, open_place
 from recovery.replay import load_app
 from recovery.snapshot import Snapshot, find_hub, live_leases
@@ -186,6 +188,39 @@ async def test_a_hub_on_azurite_is_judged_by_receiving_and_repaired(azurite):
         repaired = await doctor.repair(found)
         assert repaired.is_clean, repaired.left
         assert len(await account.queues.peek(cuts.CONTROL)) > 0  # what the sweep had taken is visible again
+    finally:
+        await account.close()
+
+
+async def test_on_azurite_a_hidden_message_is_no_timer_and_a_look_changes_no_message(azurite):
+    clock = ManualClock(datetime.now(timezone.utc))
+    account = await open_account(azurite)
+    hub = TaskHub(account, HubSettings("Hidden", 1), clock)
+    try:
+        await hub.create()
+        control = hub.names.control_queues[0]
+        for name in ("losttimer", "c16E", "lostwork"):
+            cut = next(cut for cut in cuts.cuts() if cut.name == name)
+            await cuts.pour(replace(cut, queued=()), hub)
+            for _, _, envelope in cut.queued:
+                await account.queues.put(control, to_text(m.to_json(envelope), "base64"))
+        rows = [row.entity async for row in account.tables.rows(hub.names.history)]
+        timer = next(row for row in rows if row.get("EventType") == "TimerCreated")
+        later = {**timer, "FireAt": clock.now() + timedelta(hours=2)}
+        await account.tables.write(hub.names.history, Write("upsert", later))
+        await account.queues.put(control, "no message")
+        (event,) = await account.queues.get(control, 1, timedelta(minutes=5))
+        doctor = Doctor(hub, load_app(standby.GOLDEN).replay)
+        found = await doctor.examine()
+        (message,) = await account.queues.peek(control)
+        assert message.dequeue_count == 0 and (found.unseen, found.undecided) == ({control: 1}, 1)
+        repaired = await doctor.repair(found)
+        assert {plan.instance_id for plan in repaired.plans} == {"losttimer"} and not repaired.is_clean
+        assert not repaired.second_look.unaddressed  # what nobody can read was deleted by a receipt of its own
+        clock.advance(HIDDEN_AT_MOST)
+        assert {line.instance_id for line in (await doctor.examine()).lines(True)} == {"lostwork"}
+        await account.queues.update(control, event, timedelta(0))
+        assert len(await account.queues.peek(control)) == 1
     finally:
         await account.close()
 
