@@ -128,8 +128,9 @@ class Facts:
 
     @property
     def lost_texts(self) -> list[str]:
-        """The blobs that the history names and that are missing; those that the row names are not among them."""
-        return [blob for blob in self.instance.missing_blobs if not blob.startswith(("Input ", "Output "))]
+        """The blobs that the history names and that are missing, so that no host can load it."""
+        named = [str(value) for row in self._current_rows for name, value in row.items() if name.endswith("BlobName")]
+        return [blob for blob in named if blob in self.instance.missing_blobs]
 
     @property
     def has_history(self) -> bool:

@@ -197,10 +197,10 @@ class _Planner(EntityDraft):
             return
         if self._is_given_up():
             return
-        waiting = [x for x in self.f.event_messages if x.task and x.task.execution_id is None]
-        self.delete([x for x in self.f.instance.messages if x not in waiting])
+        self.delete([x for x in self.f.instance.messages if x not in self._waiting])
         self._start_again(uuid.uuid4().hex, anew=True)
-        self.last.append(CutHistory(0))
+        if self._has_rows:
+            self.last.append(CutHistory(0))
         self.repeats.append(f"all activities of {self.f.id}: it begins anew")
 
     def _head_missing(self) -> None:
@@ -225,10 +225,25 @@ class _Planner(EntityDraft):
         return False
 
     def _clear_for_parent(self) -> None:
-        """What is left of the history of a child that its parent starts again goes, but for what came from outside."""
-        if self.has_parent and (self.f.instance.history or self.f.instance.sentinel):
+        """What is left of the history of a child that its parent starts again goes, but for what came from outside.
+
+        When no parent waits it goes whole: one may yet come to ask for the child.
+        """
+        if self.has_parent:
+            self.delete([x for x in self.f.instance.messages if x not in self._waiting and x not in self.f.starts])
             self.send_held(0)
+            self.is_decided = True  # what waits for it stays
+        if self._has_rows:
             self.last.append(CutHistory(0))
+
+    @property
+    def _waiting(self) -> list[Message]:
+        """The events that are for any run."""
+        return [x for x in self.f.event_messages if x.task and x.task.execution_id is None]
+
+    @property
+    def _has_rows(self) -> bool:
+        return bool(self.f.instance.history or self.f.instance.sentinel)
 
     def _is_given_up(self) -> bool:
         """Leaves to the journal what nothing here tells the name or the input of; a start is never made up."""
@@ -245,7 +260,7 @@ class _Planner(EntityDraft):
         )
         self.steps = [step for step in self.steps if not isinstance(step, PutRow)]
         self.delete(self.f.instance.messages)
-        if self.f.instance.history or self.f.instance.sentinel:
+        if self._has_rows:
             self.steps.append(CutHistory(0))
         self._mark_as_lost()
         return True
