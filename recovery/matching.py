@@ -40,6 +40,7 @@ class Outcome:
     why: str
     queued: Message | None = None  # its start, when only the row is missing
     replaces: bool = False  # a row that is there
+    ahead: tuple[Message, ...] = ()  # queued events that a start would come behind
 
 
 def is_given_up(row: Entity | None) -> bool:
@@ -126,6 +127,22 @@ def canonical(text: object) -> str:
         except ValueError:
             break
     return json.dumps(value, sort_keys=True)
+
+
+def queued_ahead(entries: Sequence[Entry], facts: Facts) -> tuple[Message, ...]:
+    """The queued events that are on record.
+
+    An instance that is started now comes behind them, and what is dequeued before a start is dropped.
+    """
+    wanted = Counter((entry.name.lower(), canonical(entry.text)) for entry in entries)
+    found = []
+    for message in facts.event_messages:
+        event = message.task.event if message.task else {}
+        key = str(event.get("Name", "")).lower(), canonical(event.get("Input"))
+        if wanted[key] > 0:
+            wanted[key] -= 1
+            found.append(message)
+    return tuple(found)
 
 
 def match_events(

@@ -16,7 +16,8 @@ import json
 import os
 import uuid
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import asdict
+from contextlib import suppress
+from dataclasses import asdict, replace
 from datetime import datetime, timedelta, timezone
 
 from recovery import app_settings
@@ -26,7 +27,16 @@ from recovery.examination import UNREADABLE
 from recovery.facts import Facts
 from recovery.hub_command import Progress, add_account, add_journal, add_output, carry_out, check_page, opened
 from recovery.journal import Entry, Journal, OnRecord
-from recovery.matching import SKEW, Outcome, begun, has_ended, match_events, match_signals, match_starts
+from recovery.matching import (
+    SKEW,
+    Outcome,
+    begun,
+    has_ended,
+    match_events,
+    match_signals,
+    match_starts,
+    queued_ahead,
+)
 from recovery.observed import Instance, Message
 from recovery.passes import Passes, note, passes_of
 from recovery.proofs import row_from_start
@@ -34,11 +44,11 @@ from recovery.reconciliation import Line, Reconciliation
 from recovery.records import SETTING, Records, open_place, open_records
 from recovery.snapshot import Snapshot, Way
 from taskhub import messages as m
-from taskhub.accounts import Entity, Write
+from taskhub.accounts import Entity, QueueMessage, Write
 from taskhub.accounts.embedded import EmbeddedAccount
 from taskhub.client import TaskHubClient
 from taskhub.clock import Clock
-from taskhub.errors import Conflict
+from taskhub.errors import Conflict, NotFound
 from taskhub.hub import HubSettings, TaskHub
 from taskhub.layout import escape_key
 from taskhub.messages import TaskMessage
@@ -157,9 +167,15 @@ class Reconciler:
 
     def _outcomes(self, entries: list[Entry], facts: Facts) -> Iterator[Outcome]:
         starts = match_starts([x for x in entries if x.kind == "start"], facts, self.arrived)
-        yield from starts
-        begins = next((x.entry for x in starts if x.state == "started"), None)
         events = [x for x in entries if x.kind == "event"]
+        begins = None
+        for outcome in starts:
+            if outcome.state == "started":
+                begins = outcome.entry
+                if outcome.queued is None:
+                    outcome = replace(outcome, ahead=queued_ahead(events, facts))
+                    facts = _without(facts, outcome.ahead)
+            yield outcome
         for outcome in match_events(events, facts, begins, self.raise_uncertain, self.passes, self.arrived):
             yield outcome if self.raise_uncertain else _unless_hidden(outcome, facts)
         yield from match_signals([x for x in entries if x.kind == "signal"], facts)
@@ -169,9 +185,18 @@ class Reconciler:
         if outcome.queued is not None:
             await self._write_row(entry.instance_id, row_from_start(outcome.queued), replace=False)
         elif outcome.state == "started":
+            for message in outcome.ahead:  # it is on record, and raised again behind the start
+                await self._delete(message)
             await self._begin(entry, outcome.replaces)
         elif outcome.state == "raised":
             await self.client.raise_event(entry.instance_id, entry.name, entry.text or "null")
+
+    async def _delete(self, message: Message) -> None:
+        taken = QueueMessage(
+            message.id, message.text, message.pop_receipt, message.dequeue_count, message.inserted, message.next_visible
+        )
+        with suppress(NotFound):
+            await self.hub.account.queues.delete(message.queue, taken)
 
     async def _begin(self, entry: Entry, replaces: bool) -> None:
         """Starts as a client does, message before row, but under the time of acceptance.
@@ -210,6 +235,11 @@ async def _known(snapshot: Snapshot, instance_id: str) -> Facts:
         return facts
     except UNREADABLE as error:
         return Facts(Instance(instance_id, problems=(f"{type(error).__name__}: {str(error)[:200]}",)))
+
+
+def _without(facts: Facts, messages: tuple[Message, ...]) -> Facts:
+    rest = tuple(x for x in facts.instance.messages if x not in messages)
+    return replace(facts, instance=replace(facts.instance, messages=rest))
 
 
 def _unless_hidden(outcome: Outcome, facts: Facts) -> Outcome:

@@ -18,11 +18,12 @@ from recovery.observed import LOST
 from recovery.reconcile import Reconciler
 from recovery.records import DirectoryRecords, open_place
 from recovery.replay import load_app
+from taskhub import messages as m
 from taskhub.accounts import Account, Write, open_account
 from taskhub.clock import ManualClock
 from taskhub.errors import AccountUnreachable
 from taskhub.hub import TaskHub
-from taskhub.messages import parse_timestamp
+from taskhub.messages import TaskMessage, parse_timestamp
 from tests.recovery import cuts, standby
 
 BEFORE = cuts.NOW - timedelta(minutes=50, seconds=4)  # when the recorded runs began
@@ -473,3 +474,21 @@ async def test_the_account_is_compared_by_its_name_unless_it_is_a_file_the_emula
         with pytest.raises(JournalOfAnotherHub, match="stother, not to stshop"):
             await Reconciler(hub, journal, account="stshop").run(apply=True)
         assert await hub.read_row("shop-9") is None
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+async def test_events_that_are_queued_ahead_of_a_start_that_was_lost_come_behind_it(journal):
+    await journal.accept_start("waiter-9", "waiter2", None)
+    await journal.accept_event("waiter-9", "Approval", "one")
+    await journal.accept_event("waiter-9", "Approval", "two")
+    async with hub_with() as hub:
+        for name, data in (("Approval", "one"), ("Other", "past the app")):
+            event = m.event(m.EVENT_RAISED, BEFORE, Name=name, Input=as_sent(data))
+            await hub.send(TaskMessage(event, "waiter-9", None))
+        assert (await Reconciler(hub, journal).run(apply=False)).counts == {"started": 1, "raised": 2}
+        assert len(await hub.account.queues.peek(cuts.CONTROL)) == 2
+        assert (await Reconciler(hub, journal).run(apply=True)).counts == {"started": 1, "raised": 2}
+        queued = [(await hub.read(x)).event for x in await hub.account.queues.peek(cuts.CONTROL)]
+        found = [canonical(event["Input"]) if event["EventType"] == 15 else "start" for event in queued]
+        assert found == ['"past the app"', "start", '"one"', '"two"']
+        assert (await Reconciler(hub, journal).run(apply=True)).counts == {"there": 3}
