@@ -13,7 +13,7 @@ from typing import Any
 from recovery import passes, plans, rules
 from recovery.awaits import is_ahead_of_parent
 from recovery.facts import Facts
-from recovery.looks import SentTimer, note_timers, timer_of
+from recovery.looks import TIMERS_AT_ONCE, SentTimer, note_timers, timer_of
 from recovery.observed import Instance, Message
 from recovery.plans import Plan
 from recovery.proofs import settled
@@ -327,6 +327,9 @@ class Doctor:
                     self.repairing(len(done))
                     worked = True
                     sent += [] if found.sees_all else self._timers(plan)
+                    if len(sent) >= TIMERS_AT_ONCE:
+                        await note_timers(self.hub, sent)
+                        sent.clear()
             await note_timers(self.hub, sent)
             found = await self.examine()
             if not worked or found.is_clean:

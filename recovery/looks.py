@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import AsyncIterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
@@ -26,7 +26,9 @@ from taskhub.messages import TaskMessage
 
 HIDDEN_AT_MOST = timedelta(minutes=10)  # how long the engine puts a message back, longer than it keeps one in hand
 SENT_IS_THERE = timedelta(hours=1)  # how long a noted timer counts as there: a later failover may lose it again
+NOTE_IS_GOOD = timedelta(hours=6)  # an older one may be that of the lost region, copied without what came after it
 SWEEPS_KEPT = 1000
+TIMERS_AT_ONCE = 500
 START = -1  # in the place of a timer's number: the delayed start of the instance
 _NOTE = "looks.json"
 _TIMERS = "timers/"
@@ -66,7 +68,8 @@ async def looks_so_far(hub: TaskHub, leases: Sequence[str]) -> Looks:
     noted, hosts, now = await _read(hub), await _hosts(hub), hub.clock.now()
     if leases:
         return replace(noted, quiet_since=None, hosts=hosts)
-    if noted.quiet_since is None or noted.is_under_way or noted.hosts != hosts or noted.quiet_since > now:
+    is_good = noted.quiet_since is not None and now - NOTE_IS_GOOD < noted.quiet_since <= now
+    if not is_good or noted.is_under_way or noted.hosts != hosts:
         return replace(noted, quiet_since=now, hosts=hosts, is_under_way=False)
     return noted
 
@@ -90,7 +93,7 @@ def timer_of(task: TaskMessage, due: datetime, hub: TaskHub) -> SentTimer | None
     return SentTimer(task.instance_id, str(task.execution_id), number, queue, due)
 
 
-async def note_timers(hub: TaskHub, sent: Iterable[SentTimer]) -> None:
+async def note_timers(hub: TaskHub, sent: Sequence[SentTimer]) -> None:
     """Notes timers after they were sent; where that is not allowed they are sent again by the next repair."""
     timers = [[x.instance_id, x.execution, x.number, x.queue, x.due.isoformat()] for x in sent]
     if timers:
@@ -100,15 +103,14 @@ async def note_timers(hub: TaskHub, sent: Iterable[SentTimer]) -> None:
             await _put(hub, name, {"time": hub.clock.now().isoformat(), "timers": timers})
 
 
-async def timers_sent(hub: TaskHub) -> list[SentTimer]:
-    """The timers that the doctor has sent lately and whose time has not come."""
-    now, found = hub.clock.now(), {}
+async def timers_sent(hub: TaskHub) -> AsyncIterator[SentTimer]:
+    """The timers that the doctor has sent lately and whose time has not come; some may come twice."""
+    now = hub.clock.now()
     with suppress(AccountError):
         async for blob in hub.account.blobs.list(container_of(hub), _TIMERS):
             for timer in await _timers(hub, blob.name, now - SENT_IS_THERE):
                 if timer.due > now:
-                    found[timer.instance_id, timer.execution, timer.number] = timer
-    return list(found.values())
+                    yield timer
 
 
 async def _timers(hub: TaskHub, name: str, oldest: datetime) -> list[SentTimer]:

@@ -13,7 +13,7 @@ from __future__ import annotations
 import asyncio
 import json
 import sqlite3
-from collections import Counter, defaultdict
+from collections import Counter
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, replace
@@ -47,6 +47,7 @@ CREATE TABLE seen (
 );
 CREATE TABLE known (key TEXT PRIMARY KEY, is_here INTEGER);
 CREATE TABLE child (key TEXT, parent TEXT);
+CREATE TABLE sent (instance TEXT, run TEXT, number INTEGER, queue TEXT, PRIMARY KEY (instance, run, number));
 CREATE TABLE awaited (instance TEXT, parent TEXT);
 """
 _ORDER = "ORDER BY queue, visible, rowid"
@@ -134,8 +135,7 @@ class Snapshot:
         self.unseen: dict[str, int] = {}  # queue -> messages that are there and were not seen
         self.looks: Looks | None = None  # None: the account shows invisible messages
         self.is_settled = False  # what is invisible in a control queue can only be waiting for its time
-        self.sent: dict[tuple[str, str], set[int]] = defaultdict(set)  # (instance, execution) -> timers that are there
-        self.sent_to: Counter[str] = Counter()  # queue -> how many of those it holds
+        self.sent_to: Counter[str] = Counter()  # queue -> how many timers that the doctor has sent are in it
         self.has_taken = False  # messages, by receiving them
         self.encoding: m.Encoding | None = None
 
@@ -175,9 +175,14 @@ class Snapshot:
             await note_looks(self.hub, looks)
 
     async def _read_timers_sent(self) -> None:
-        for timer in await timers_sent(self.hub):
-            self.sent[timer.instance_id, timer.execution].add(timer.number)
-            self.sent_to[timer.queue] += 1
+        async for timer in timers_sent(self.hub):
+            row = (timer.instance_id, timer.execution, timer.number, timer.queue)
+            self.seen.execute("INSERT OR IGNORE INTO sent VALUES (?, ?, ?, ?)", row)
+        self.sent_to.update(dict(self.seen.execute("SELECT queue, count(*) FROM sent GROUP BY queue")))
+
+    def _sent_again(self, instance_id: str, run: str | None) -> frozenset[int]:
+        found = self.seen.execute("SELECT number FROM sent WHERE instance = ? AND run = ?", (instance_id, str(run)))
+        return frozenset(number for (number,) in found)
 
     @property
     def settled_at(self) -> datetime | None:
@@ -215,17 +220,18 @@ class Snapshot:
             async for found in directly:
                 await self._note_all(queue, found)
             return
-        expected, seen = await queues.count(queue), 0
         found = [] if way == "receipts" else await queues.peek(queue, MAX_GET)
-        if way == "peek" or (way == "everything" and len(found) < MAX_GET):
-            seen = len(found)
+        seen = len(found)
+        if way == "peek" or (way == "everything" and seen < MAX_GET):
             await self._note_all(queue, found)
         else:
+            seen = 0
             await self._begin_taking()
             while found := await queues.get(queue, MAX_GET, HIDE):
                 seen += len(found)
                 await self._note_all(queue, found)
-        self._count_unseen(queue, expected - seen)
+        # Counted afterwards: what a host takes in between cannot be made up for by what comes in between.
+        self._count_unseen(queue, await queues.count(queue) - seen)
 
     async def _note_all(self, queue: str, found: list[QueueMessage]) -> None:
         for message in found:
@@ -486,7 +492,7 @@ class Snapshot:
             unseen={"control": 0 if self.is_settled else invisible, "workitems": work, "timers": invisible},
         )  # fmt: skip
         run = facts.execution if facts.has_history else facts.row_execution
-        return replace(facts, sent_again=frozenset(self.sent.get((instance_id, str(run)), ())))
+        return replace(facts, sent_again=self._sent_again(instance_id, run)) if self.sent_to else facts
 
     async def _family(self, instance_id: str, replay: Replay | None, above: set[str]) -> Facts:
         facts = await self._facts(instance_id)

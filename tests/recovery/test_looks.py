@@ -12,7 +12,17 @@ import pytest
 from recovery import doctor, rules
 from recovery.examination import Doctor
 from recovery.journal import Journal
-from recovery.looks import HIDDEN_AT_MOST, SENT_IS_THERE, START, Looks, looks_so_far, note_looks, timer_of, timers_sent
+from recovery.looks import (
+    HIDDEN_AT_MOST,
+    NOTE_IS_GOOD,
+    SENT_IS_THERE,
+    START,
+    Looks,
+    looks_so_far,
+    note_looks,
+    timer_of,
+    timers_sent,
+)
 from recovery.passes import container_of
 from recovery.reconcile import Reconciler
 from recovery.records import DirectoryRecords
@@ -56,6 +66,10 @@ async def look(hub):
     return found, {line.instance_id: (line.kind, line.rule) for line in found.lines()}
 
 
+async def sent(hub):
+    return [timer async for timer in timers_sent(hub)]
+
+
 async def settle(hub):
     """Lets as much time go by as a message may be in somebody's hand, since a first look."""
     await Doctor(hub).examine()
@@ -79,7 +93,7 @@ async def test_a_lost_timer_is_not_hidden_by_another_invisible_message():
         found, kinds = await look(hub)
         assert kinds["losttimer"] == ("undecided", "not-all-seen") and not found.is_clean
         await Doctor(hub).repair(found)
-        (timer,) = await timers_sent(hub)
+        (timer,) = await sent(hub)
         assert (timer.instance_id, timer.queue) == ("losttimer", cuts.CONTROL)
         found, kinds = await look(hub)
         assert kinds["losttimer"] == ("waiting", "awaited-queued") and found.is_clean
@@ -117,9 +131,31 @@ async def test_a_timer_that_was_sent_again_counts_as_there_for_an_hour_and_is_no
         assert repaired.is_clean and len(repaired.plans) == 2
         assert await hub.account.queues.count(cuts.CONTROL) == 3  # one of them twice: the engine ignores that
         assert list((await Doctor(hub).repair((await look(hub))[0])).plans) == []
-        assert len(await timers_sent(hub)) == 2
+        assert len(await sent(hub)) == 2
         hub.clock.advance(SENT_IS_THERE + timedelta(seconds=1))
-        assert await timers_sent(hub) == []
+        assert await sent(hub) == []
+
+
+async def test_a_note_of_many_hours_ago_may_be_the_lost_regions_and_counts_as_none():
+    async with hub_with("pendrow") as hub:
+        await settle(hub)
+        hub.clock.advance(NOTE_IS_GOOD)
+        assert (await looks_so_far(hub, [])).quiet_since == hub.clock.now()
+
+
+async def test_what_a_host_takes_during_a_look_is_counted_although_something_else_comes(monkeypatch):
+    async with hub_with("c16E") as hub:
+        peek = hub.account.queues.peek
+
+        async def with_a_host_at_work(queue, count):
+            if queue == cuts.CONTROL:
+                await hub.account.queues.get(queue, 1, HOUR)
+                await hub.account.queues.put(queue, "another message")
+            return await peek(queue, count)
+
+        monkeypatch.setattr(hub.account.queues, "peek", with_a_host_at_work)
+        snapshot = await Snapshot.take(hub, "peek")
+        assert (await snapshot.facts("c16E")).unseen["control"] == 1
 
 
 async def test_what_was_sent_longer_ago_proves_nothing_any_more():
@@ -156,7 +192,7 @@ async def test_a_timer_in_doubt_is_sent_again_also_when_something_else_moves_the
         assert verdict.needs_repair
         found, _ = await look(hub)
         assert (await Doctor(hub).repair(found)).is_clean
-        assert {timer.instance_id for timer in await timers_sent(hub)} == {"losttimer", "pendrow"}
+        assert {timer.instance_id for timer in await sent(hub)} == {"losttimer", "pendrow"}
 
 
 async def test_with_no_invisible_message_at_all_a_timer_is_lost():
@@ -192,7 +228,7 @@ async def test_a_note_that_makes_no_sense_counts_as_none(text):
         await hub.account.blobs.put(container_of(hub), "looks.json", text.encode())
         await hub.account.blobs.put(container_of(hub), "timers/x.json", text.encode())
         assert (await looks_so_far(hub, [])).quiet_since == EARLY
-        assert await timers_sent(hub) == []
+        assert await sent(hub) == []
 
 
 async def test_a_look_to_read_only_leaves_no_note_and_one_by_peeking_counts_no_dequeue():
