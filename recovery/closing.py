@@ -71,8 +71,10 @@ async def close_what_has_ended(
     began = hub.clock.now()
     async for some in in_parts(journal):
         rows = await asyncio.gather(*(hub.read_row(one.instance_id) for one in some))
-        for one, row in zip(some, rows, strict=True):
-            await _clear(journal, one, row.entity if row else None, began, is_compared, result)
+        entities = (row.entity if row else None for row in rows)
+        await asyncio.gather(
+            *(_clear(journal, one, row, began, is_compared, result) for one, row in zip(some, entities, strict=True))
+        )
     if apply:
         if is_live:
             await asyncio.to_thread(journal.note_alive, began)

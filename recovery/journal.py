@@ -259,12 +259,15 @@ class Journal:
 
         By the names of the open entries alone, and by what `note_alive` noted. RecordsUnreachable.
         """
-        moments = [moment_of(name) for name in self.records.names(f"{self.hub}/open/")]
+        accepted = (moment_of(name) for name in self.records.names(f"{self.hub}/open/"))
+        signs = itertools.chain([self._last_alive()], accepted)
+        return max((x for x in signs if x is not None and (before is None or x < before)), default=None)
+
+    def _last_alive(self) -> datetime | None:
         found = self.records.get(f"{self.hub}/{ALIVE}")
-        if found is not None:
-            with suppress(ValueError, KeyError, TypeError):
-                moments.append(datetime.fromisoformat(json.loads(found[0])["time"]))
-        return max((x for x in moments if x is not None and (before is None or x < before)), default=None)
+        with suppress(ValueError, KeyError, TypeError):
+            return datetime.fromisoformat(json.loads(found[0])["time"]) if found else None
+        return None
 
     def note_alive(self, moment: datetime) -> None:
         """Notes that a host was seen at work on the hub. RecordsUnreachable."""

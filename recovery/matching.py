@@ -50,7 +50,8 @@ def is_given_up(row: Entity | None) -> bool:
 
 def is_nothing(facts: Facts) -> bool:
     """Whether the hub holds nothing of an instance, in any form."""
-    return facts.row is None and not facts.instance.history and not facts.instance.messages
+    held = facts.instance
+    return held.row is None and not held.history and held.sentinel is None and not held.messages
 
 
 def is_nameless(facts: Facts) -> bool:

@@ -22,7 +22,7 @@ MEANINGS = {
     "reported": "cannot be compared; decide by hand",
     "unreadable": "its record is damaged: what was accepted is not known; ask its sender",
     "withdrawn": "not confirmed by the hub and not there: ask its sender; not started",
-    "later": "accepted since the hub was looked at: not compared; look again",
+    "later": "accepted since the hub was looked at (by this machine's clock): not compared; look again",
 }
 COLOURS = {
     "there": "#2a7f62", "ended": "#2a7f62", "started": "#d98c1f", "raised": "#d98c1f", "uncertain": "#c0392b",
