@@ -356,21 +356,13 @@ class Facts:
         return twice
 
     @cached_property
-    def _positions(self) -> dict[tuple[str, str], int]:
-        return {(message.queue, message.id): number for number, message in enumerate(self.instance.messages)}
-
-    def _place(self, message: Message) -> tuple[datetime, int]:
-        """Where a message stands in its queue, for comparing it with another of this instance."""
-        return message.inserted, self._positions[message.queue, message.id]
-
-    @cached_property
     def doubled_events(self) -> list[Message]:
         """Queued events of which the same one is queued once more behind them, as a repair cut short leaves them."""
         if self.is_entity:
             return []
         last: dict[tuple[object, object, datetime], Message] = {}
         doubled = []
-        for message in sorted(self.event_messages, key=self._place):
+        for message in self.event_messages:
             if message.task is not None:
                 before = last.get(key := identity(message.task.event))
                 doubled += [before] if before is not None else []
@@ -379,9 +371,10 @@ class Facts:
 
     @cached_property
     def events_ahead_of_start(self) -> list[Message]:
-        """Events that stand in the queue before the start of the run they are for: dequeued before it they are dropped.
+        """Events queued before the start of the run that they are for: dequeued before it they are dropped.
 
-        No client does that; a repair that is cut short does.
+        No client does that; a repair that is cut short does. A queue tells the second of a message, and its order only
+        as long as nobody has received from it: of two of one second none is ahead.
         """
         start = self.accepted_start
         if start is None or start.task is None or self.is_open or self.is_entity:
@@ -390,8 +383,8 @@ class Facts:
             return []
         mine = (None, start.task.execution_id)
         return [
-            x for x in sorted(self.event_messages, key=self._place)
-            if x.task and x.task.execution_id in mine and self._place(x) < self._place(start)
+            x for x in self.event_messages
+            if x.task and x.task.execution_id in mine and x.inserted < start.inserted
             and (not self.has_history or sent_at(x.task.event) >= sent_at(start.task.event))
             and x not in self.doubled_events
         ]  # fmt: skip

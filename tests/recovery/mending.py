@@ -146,11 +146,13 @@ class Mending:
     # the doctor
 
     async def doctor(self, **options: Any) -> Repaired:
+        await asyncio.sleep(1)
         doctor = Doctor(self.hub, self.app.replay, **options)
         return await doctor.repair(await doctor.examine())
 
     async def killed_doctor(self, writes: int) -> bool:
         """A doctor whose process ends after some writes; whether it came so far."""
+        await asyncio.sleep(1)
         account = dying_after(self.account, writes)
         doctor = Doctor(TaskHub(account, self.hub.settings, self.clock), self.app.replay)
         try:

@@ -146,6 +146,7 @@ def test_a_child_that_its_parent_starts_again_is_told_again_what_it_was_told():
 def test_an_event_that_a_killed_repair_left_ahead_of_the_start_is_put_behind_it():
     async def scenario(mending: Mending) -> None:
         await mending.tell_nobody("i", "a", 1)
+        await asyncio.sleep(1)
         await mending.start("two", "i")
         await mending.tell("i", "b", 2)
         doctor = Doctor(mending.hub, mending.app.replay)
@@ -163,6 +164,7 @@ def test_an_event_that_a_killed_repair_left_ahead_of_the_start_is_put_behind_it(
 def test_an_event_that_comes_before_a_start_that_is_put_off_is_left_where_it_is():
     async def scenario(mending: Mending) -> None:
         await mending.tell_nobody("i", "a", 1)
+        await asyncio.sleep(1)
         later = mending.clock.now() + timedelta(hours=1)
         await mending.client.start("two", "i", "null", later)
         found = await Doctor(mending.hub, mending.app.replay).examine()
