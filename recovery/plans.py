@@ -2,7 +2,8 @@
 
 A plan is made from a verdict alone, before anything is changed, and says which activities may run a second time. Its
 steps are small: delete a message (R11), write a row (R7), write or shorten a history, send a message (R5, R6, R8).
-Made again after it was carried out half-way, a plan holds only what is still to do.
+What would be lost is sent before what holds it is removed, so a plan may be cut short anywhere: made again it holds
+only what is still to do.
 """
 
 from __future__ import annotations

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from contextlib import asynccontextmanager
 from dataclasses import replace
+from datetime import timedelta
 
 import pytest
 
@@ -15,10 +16,12 @@ from recovery.proofs import settled
 from recovery.repair_steps import Delete, Send
 from recovery.replay import load_app
 from recovery.rules import judge
+from taskhub import messages as m
 from taskhub.accounts import open_account
+from taskhub.client import TaskHubClient
 from taskhub.clock import ManualClock
 from taskhub.errors import AccountUnreachable
-from taskhub.hub import TaskHub
+from taskhub.hub import HubSettings, TaskHub
 from tests.recovery import cuts, standby
 
 SHOP = ["done pay", "timeout"]
@@ -124,6 +127,32 @@ async def test_a_repair_that_is_killed_after_any_step_converges_when_it_is_begun
             assert await _starts_and_work(hub) <= 1
         killed_at += 1
     assert killed_at >= 1
+
+
+async def test_on_azurite_a_repair_that_is_killed_after_any_step_leaves_each_event_once(azurite, app, monkeypatch):
+    account = await open_account(azurite)
+    try:
+        killed_at, was_killed = 0, True
+        while was_killed:
+            hub = TaskHub(account, HubSettings(f"Killed{killed_at}", 1))
+            await hub.create()
+            client, (control,) = TaskHubClient(hub), hub.names.control_queues
+            await client.start("waiter2", "i", "null")
+            for message in await account.queues.get(control, 1, timedelta(minutes=1)):
+                await account.queues.delete(control, message)
+            await hub.merge_row("i", {"RuntimeStatus": "Running"})
+            for data in ("1", "2"):
+                await client.raise_event("i", "Approval", data)
+            was_killed = await _killed_after(killed_at, Doctor(hub, app.replay), monkeypatch)
+            doctor = Doctor(hub, app.replay)
+            assert (await doctor.repair(await doctor.examine())).is_clean
+            tasks = [await hub.read(message) for message in await account.queues.peek(control, 32)]
+            assert sorted(str(x.event["Input"]) for x in tasks if x.kind == m.EVENT_RAISED) == ["1", "2"]
+            assert sum(x.kind == m.EXECUTION_STARTED for x in tasks) == 1
+            killed_at += 1
+        assert killed_at >= 6
+    finally:
+        await account.close()
 
 
 async def _killed_after(steps, doctor, monkeypatch):
