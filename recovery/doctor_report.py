@@ -32,6 +32,9 @@ COLOURS = {
 }  # fmt: skip
 
 
+UNKNOWN_HERE = "What the hub does not hold at all, python -m recovery reconcile compares with the journal."
+
+
 @dataclass
 class Report:
     """Everything that one run of the doctor has to say."""
@@ -172,8 +175,7 @@ def _advice(report: Report) -> str:
     found = report.found
     without = " and without --read-only" if report.is_read_only else ""
     if report.is_live:
-        stop = "A host works on this hub, and beside it nothing is repaired"
-        return f"{stop}: stop it, wait until its leases end (a minute), then the same command with --apply{without}."
+        return _advice_beside_a_host(found, without)
     words = []
     if report.can_apply or found.unaddressed:
         words.append(f"To carry the plans out: the same command with --apply{without}.")
@@ -182,7 +184,24 @@ def _advice(report: Report) -> str:
     if found.undecided:
         words.append(_when_decided(found))
     if found.unknown:
-        words.append("What the hub does not hold at all, python -m recovery reconcile compares with the journal.")
+        words.append(UNKNOWN_HERE)
+    return " ".join(words)
+
+
+def _advice_beside_a_host(found: Examination, without: str) -> str:
+    words = []
+    if found.broken or found.unaddressed:
+        words.append(
+            "A host works on this hub, and beside it nothing is repaired: stop it, "
+            f"wait until its leases end (a minute), then the same command with --apply{without}."
+        )
+    if found.undecided:
+        words.append(
+            f"{found.undecided} undecided: beside a host nobody can tell whether what they wait for is among the "
+            "invisible messages; if one must be known, look at it again without a host."
+        )
+    if found.unknown:
+        words.append(UNKNOWN_HERE)
     return " ".join(words)
 
 

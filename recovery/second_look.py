@@ -44,6 +44,7 @@ class Suspects:
 
     def again(self, verdict: Verdict) -> Verdict:
         """The verdict of the second look, or that the instance moves."""
+        verdict = _without_what_cannot_be_seen(verdict)
         if not _is_suspect(verdict):
             return verdict
         found = self._db.execute("SELECT * FROM suspect WHERE id = ?", (verdict.instance_id,)).fetchone()
@@ -53,7 +54,7 @@ class Suspects:
             then = len(verdict.facts.instance.history)
             grown = f"its history had {rows} rows and has {then} now" if then != rows else "it was written to meanwhile"
             return _moves(verdict, grown)
-        if rule != verdict.rule or (now and not now & before):
+        if (rule != verdict.rule and verdict.kind != "undecided") or (now and not now & before):
             return _moves(verdict, "what is queued for it has changed meanwhile")
         return verdict
 
@@ -63,6 +64,14 @@ def _moves(verdict: Verdict, why: str) -> Verdict:
         verdict, kind="goes-on", outcome="fine", rule="moves", because=f"it moves: {why}",
         findings=(), missing=(), surplus=(),
     )  # fmt: skip
+
+
+def _without_what_cannot_be_seen(verdict: Verdict) -> Verdict:
+    """Beside a host a timer that cannot be seen is nothing to repair; what is undecided stays so."""
+    findings = tuple(finding for finding in verdict.findings if finding.name != "timer-not-seen")
+    if verdict.kind == "undecided":
+        return replace(verdict, rule="not-all-seen", findings=findings, missing=())
+    return replace(verdict, findings=findings)
 
 
 def _is_suspect(verdict: Verdict) -> bool:

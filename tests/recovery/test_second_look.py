@@ -172,6 +172,22 @@ async def test_when_nothing_seems_wrong_there_is_no_second_look():
         assert (await twice(hub, nothing))[2] == []
 
 
+async def test_beside_a_host_a_timer_that_cannot_be_seen_is_undecided_and_nothing_to_repair(monkeypatch):
+    monkeypatch.setattr("recovery.snapshot.direct_reader", lambda account, queue: None)
+    async with hub_with("losttimer", "loststart") as hub:
+        rows = [row.entity async for row in hub.account.tables.rows(hub.names.history)]
+        timer = next(row for row in rows if row.get("EventType") == "TimerCreated")
+        due = {**timer, "FireAt": cuts.NOW + timedelta(hours=1)}
+        await hub.account.tables.write(hub.names.history, Write("upsert", due))
+        row = await hub.account.tables.get(hub.names.instances, "loststart", "")
+        later = {**row.entity, "ScheduledStartTime": cuts.NOW + timedelta(hours=1)}
+        await hub.account.tables.write(hub.names.instances, Write("upsert", later))
+        await hub.account.queues.put(cuts.CONTROL, "in somebody's hand", timedelta(minutes=1))
+        found, lines, _ = await twice(hub, nothing)
+        assert {line.kind for line in lines.values()} == {"undecided"}
+        assert (found.broken, found.undecided, found.is_clean) == (0, 2, False)
+
+
 @pytest.fixture
 async def at_work(tmp_path):
     """A hub that a host works on, with one stuck instance."""
