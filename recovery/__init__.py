@@ -16,7 +16,8 @@ What ships with the app is only what it runs; the rest is for the operator: `pyt
     arm_fake.py          a small Azure to practise on; practise.py brings disasters over it
 
     doctor.py            what is wrong with a promoted hub, instance by instance; examination.py one look, and repairs
-    snapshot.py          a hub as it lies in its account, with readers.py; observed.py and facts.py one instance
+    snapshot.py          a hub as it lies in its account, with hubs.py, sweep.py and readers.py; observed.py and
+                         facts.py one instance
     looks.py             what invisible messages can be, and what looks leave behind; second_look.py a hub at work
     rules.py             the verdicts: a table; findings.py what is wrong beside them
     awaits.py            what an instance waits for; replay.py asks its code

@@ -20,12 +20,13 @@ from recovery.errors import HubIsLive, RecoveryError
 from recovery.examination import Doctor, Examination, WithJournal
 from recovery.facts import Facts
 from recovery.hub_command import Progress, add_account, add_journal, add_output, carry_out, check_page, opened
+from recovery.hubs import count_instances
 from recovery.journal import Journal
 from recovery.matching import match_events
 from recovery.records import open_place
 from recovery.replay import App, load_app
 from recovery.second_look import Pause
-from recovery.snapshot import Way, count_instances
+from recovery.sweep import Way
 from taskhub.clock import Clock
 from taskhub.hub import TaskHub
 

@@ -13,6 +13,7 @@ from typing import Any
 from recovery import passes, plans, rules
 from recovery.awaits import is_ahead_of_parent
 from recovery.facts import Facts
+from recovery.hubs import live_leases
 from recovery.looks import TIMERS_AT_ONCE, SentTimer, note_timers, timer_of
 from recovery.observed import Instance, Message
 from recovery.plans import Plan
@@ -22,7 +23,8 @@ from recovery.repairs import Audit, apply
 from recovery.rules import Verdict
 from recovery.second_look import SECONDS, Pause, Suspects
 from recovery.shelf import Shelf
-from recovery.snapshot import Snapshot, Way, live_leases
+from recovery.snapshot import Snapshot
+from recovery.sweep import Way
 from taskhub import messages as m
 from taskhub.errors import NotFound, Undecodable
 from taskhub.hub import HubSettings, TaskHub

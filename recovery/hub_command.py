@@ -14,9 +14,9 @@ from typing import Any
 
 from recovery.errors import RecoveryError
 from recovery.hub_version import ensure_known_version
+from recovery.hubs import find_hub, live_leases
 from recovery.journal import DEFAULT_HUB, JournalOfAnotherHub
 from recovery.records import RecordsUnreachable
-from recovery.snapshot import find_hub, live_leases
 from taskhub.accounts import Account, open_account
 from taskhub.clock import Clock
 from taskhub.errors import AccountNotUsable, TaskHubError

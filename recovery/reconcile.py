@@ -42,7 +42,8 @@ from recovery.passes import Passes, note, passes_of
 from recovery.proofs import row_from_start
 from recovery.reconciliation import Line, Reconciliation
 from recovery.records import SETTING, Records, open_place, open_records
-from recovery.snapshot import Snapshot, Way
+from recovery.snapshot import Snapshot
+from recovery.sweep import Way
 from taskhub import messages as m
 from taskhub.accounts import Entity, QueueMessage, Write
 from taskhub.accounts.embedded import EmbeddedAccount

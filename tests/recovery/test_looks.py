@@ -42,7 +42,7 @@ HOUR = timedelta(hours=1)
 @pytest.fixture(autouse=True)
 def only_visible_messages_are_seen(monkeypatch):
     """An embedded account as if it were a real one."""
-    monkeypatch.setattr("recovery.snapshot.direct_reader", lambda account, queue: None)
+    monkeypatch.setattr("recovery.sweep.direct_reader", lambda account, queue: None)
 
 
 @asynccontextmanager

@@ -292,7 +292,7 @@ async def test_how_many_requests_were_compared_is_told_as_it_goes_on(journal):
 
 
 async def test_an_event_that_may_be_in_a_message_that_cannot_be_seen_is_not_raised(journal, monkeypatch):
-    monkeypatch.setattr("recovery.snapshot.direct_reader", lambda account, queue: None)
+    monkeypatch.setattr("recovery.sweep.direct_reader", lambda account, queue: None)
     await journal.accept_event("c16E", "Approval", "one")
     async with hub_with("c16E") as hub:
         await hub.account.queues.get(cuts.CONTROL, 1, timedelta(minutes=1))  # a host that was killed has it in hand

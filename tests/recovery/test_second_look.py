@@ -173,7 +173,7 @@ async def test_when_nothing_seems_wrong_there_is_no_second_look():
 
 
 async def test_beside_a_host_a_timer_that_cannot_be_seen_is_undecided_and_nothing_to_repair(monkeypatch):
-    monkeypatch.setattr("recovery.snapshot.direct_reader", lambda account, queue: None)
+    monkeypatch.setattr("recovery.sweep.direct_reader", lambda account, queue: None)
     async with hub_with("losttimer", "loststart") as hub:
         rows = [row.entity async for row in hub.account.tables.rows(hub.names.history)]
         timer = next(row for row in rows if row.get("EventType") == "TimerCreated")

@@ -15,11 +15,12 @@ from recovery.errors import HubNotFound
 from recovery.examination import Doctor
 from recovery.fence import Fence, take_over
 from recovery.findings import worst
+from recovery.hubs import find_hub, live_leases
 from recovery.journal import Journal
 from recovery.looks import HIDDEN_AT_MOST
 from recovery.records import RecordChanged, RecordsUnreachable, open_place
 from recovery.replay import load_app
-from recovery.snapshot import Snapshot, find_hub, live_leases
+from recovery.snapshot import Snapshot
 from taskhub import history as histories
 from taskhub import messages as m
 from taskhub.accounts import Write, open_account
@@ -84,7 +85,7 @@ async def test_invisible_messages_of_an_embedded_account_are_read_too():
 
 
 async def test_a_sweep_by_receiving_gives_every_message_back_and_counts_what_it_could_not_see(monkeypatch):
-    monkeypatch.setattr("recovery.snapshot.direct_reader", lambda account, queue: None)
+    monkeypatch.setattr("recovery.sweep.direct_reader", lambda account, queue: None)
     async with empty_hub() as hub:
         for name in ("c9L", "pendrow"):
             await cuts.pour(next(cut for cut in cuts.cuts() if cut.name == name), hub)
@@ -100,7 +101,7 @@ async def test_a_sweep_by_receiving_gives_every_message_back_and_counts_what_it_
 
 
 async def test_a_look_at_a_live_hub_takes_no_message(monkeypatch):
-    monkeypatch.setattr("recovery.snapshot.direct_reader", lambda account, queue: None)
+    monkeypatch.setattr("recovery.sweep.direct_reader", lambda account, queue: None)
     async with empty_hub() as hub:
         await cuts.pour(next(cut for cut in cuts.cuts() if cut.name == "c9L"), hub)
         snapshot = await Snapshot.take(hub, "peek")
@@ -297,7 +298,7 @@ async def test_a_message_that_names_no_text_as_its_instance_is_named_and_taken_a
 
 
 async def test_what_a_sweep_has_taken_is_given_back_when_the_account_fails_on_the_way(monkeypatch):
-    monkeypatch.setattr("recovery.snapshot.direct_reader", lambda account, queue: None)
+    monkeypatch.setattr("recovery.sweep.direct_reader", lambda account, queue: None)
     async with empty_hub() as hub:
         await cuts.pour(next(cut for cut in cuts.cuts() if cut.name == "c9L"), hub)
         get = hub.account.queues.get
