@@ -122,12 +122,12 @@ class Snapshot(Sweep):
         """
         key, execution, end, asks = None, None, None, False
         columns = ("EventType", "ExecutionId", "OrchestrationStatus", "EventId", "TaskScheduledId", "InstanceId")
-        children: dict[object, str] = {}
+        children: dict[tuple[object, object], str] = {}
         async for row in self.hub.account.tables.rows(self.hub.names.history, Query(select=columns)):
             entity = row.entity
             if entity["PartitionKey"] != key:
                 if key is not None:
-                    self._note_open(key, end, children)
+                    self._note_open(key, execution, end, children)
                     yield key, (execution, None if asks else end)
                 key, execution, end, asks = str(entity["PartitionKey"]), entity.get("ExecutionId"), None, False
                 children = {}
@@ -137,17 +137,21 @@ class Snapshot(Sweep):
                 end = (entity.get("ExecutionId"), entity.get("OrchestrationStatus"))
             asks = asks or entity.get("EventType") == "EventSent"
             if entity.get("EventType") == "SubOrchestrationInstanceCreated":
-                children[entity.get("EventId")] = str(entity.get("InstanceId"))
-            elif entity.get("EventType") in _CHILD_ENDED and entity.get("TaskScheduledId") in children:
-                child = escape_key(children.pop(entity["TaskScheduledId"]))
+                children[entity.get("ExecutionId"), entity.get("EventId")] = str(entity.get("InstanceId"))
+            elif entity.get("EventType") in _CHILD_ENDED:
+                asked = entity.get("ExecutionId"), entity.get("TaskScheduledId")
+                if asked not in children:
+                    continue
+                child = escape_key(children.pop(asked))
                 self.seen.execute("INSERT INTO child VALUES (?, ?)", (child, unescape_key(str(key))))
         if key is not None:
-            self._note_open(key, end, children)
+            self._note_open(key, execution, end, children)
             yield key, (execution, None if asks else end)
 
-    def _note_open(self, key: str, end: object, children: dict[object, str]) -> None:
-        if end is None:
-            rows = [(child, unescape_key(key)) for child in children.values()]
+    def _note_open(self, key: str, execution: object, end: Any, children: dict[tuple[object, object], str]) -> None:
+        """Notes the children that an open history waits for; rows of an earlier generation may lie behind its own."""
+        if end is None or end[0] != execution:
+            rows = [(child, unescape_key(key)) for (run, _), child in children.items() if run == execution]
             self.seen.executemany("INSERT INTO awaited VALUES (?, ?)", rows)
 
     async def _queued(self) -> AsyncIterator[tuple[str, Any]]:
