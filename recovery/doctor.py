@@ -19,7 +19,16 @@ from recovery.doctor_report import Report
 from recovery.errors import HubIsLive, RecoveryError
 from recovery.examination import Doctor, Examination, WithJournal
 from recovery.facts import Facts
-from recovery.hub_command import Progress, add_account, add_journal, add_output, carry_out, check_page, opened
+from recovery.hub_command import (
+    Progress,
+    account_of,
+    add_account,
+    add_journal,
+    add_output,
+    carry_out,
+    check_page,
+    opened,
+)
 from recovery.hubs import count_instances
 from recovery.journal import Journal
 from recovery.matching import match_events
@@ -106,7 +115,7 @@ async def _journal(options: argparse.Namespace, hub: TaskHub) -> WithJournal | N
     if not options.journal:
         return None
     journal = Journal(open_place(options.journal), options.journal_hub)
-    await asyncio.to_thread(journal.check, hub.names.hub)
+    await asyncio.to_thread(journal.check, hub.names.hub, account_of(options, hub))
 
     def known(facts: Facts) -> Facts:
         if facts.is_open and not facts.is_entity:

@@ -12,12 +12,14 @@ from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import Any
 
+from recovery import app_settings
 from recovery.errors import RecoveryError
 from recovery.hub_version import ensure_known_version
 from recovery.hubs import find_hub, live_leases
 from recovery.journal import DEFAULT_HUB, JournalOfAnotherHub
 from recovery.records import RecordsUnreachable
 from taskhub.accounts import Account, open_account
+from taskhub.accounts.embedded import EmbeddedAccount
 from taskhub.clock import Clock
 from taskhub.errors import AccountNotUsable, TaskHubError
 from taskhub.hub import TaskHub
@@ -64,18 +66,25 @@ def add_account(result: argparse.ArgumentParser) -> None:
 
 
 def add_journal(result: argparse.ArgumentParser, what_for: str = "") -> None:
-    """--journal and --journal-hub."""
+    """--journal, --journal-hub and --other-account."""
     place = "directory, connection string or identity:NAME"
     result.add_argument(
         "--journal", default="", help=f"{place}, {what_for or 'the setting JOURNAL_STORAGE if omitted'}"
     )
     result.add_argument("--journal-hub", default=DEFAULT_HUB, help=f"the app's setting JOURNAL_HUB ({DEFAULT_HUB})")
+    result.add_argument("--other-account", action="store_true", help="although its requests went to another account")
 
 
 def add_output(result: argparse.ArgumentParser) -> None:
     """--json and --html."""
     result.add_argument("--json", action="store_true", help="print the report as JSON")
     result.add_argument("--html", type=Path, metavar="FILE", help="also write the report as a page")
+
+
+def account_of(options: argparse.Namespace, hub: TaskHub) -> str:
+    """The account that the journal's requests must have gone to; a file's name, or the emulator's, says nothing."""
+    is_file = isinstance(hub.account, EmbeddedAccount)
+    return "" if options.other_account or is_file else app_settings.account_in(f"{hub.account.name}.")
 
 
 @asynccontextmanager

@@ -1,6 +1,6 @@
 """One accepted request as the journal keeps it, and how its record is named.
 
-    {hub}/open/{instance}/{time}-{sequence}-{kind}-{id}.json
+{hub}/open/{instance}/{time}-{sequence}-{kind}-{id}.json
 """
 
 from __future__ import annotations
@@ -98,5 +98,3 @@ def on_record(instance_id: str, found: list[tuple[str, Found]]) -> OnRecord:
         in_order(entry for part, entry in entries if part == "withdrawn"),
         [f"{name}: {why}" for name, why in found if isinstance(why, str)],
     )
-
-

@@ -25,7 +25,16 @@ from recovery.closing import KEEP_A_DAY, KEEP_CLOSED, close_what_has_ended, in_p
 from recovery.errors import HubIsLive, RecoveryError
 from recovery.examination import UNREADABLE
 from recovery.facts import Facts
-from recovery.hub_command import Progress, add_account, add_journal, add_output, carry_out, check_page, opened
+from recovery.hub_command import (
+    Progress,
+    account_of,
+    add_account,
+    add_journal,
+    add_output,
+    carry_out,
+    check_page,
+    opened,
+)
 from recovery.journal import Entry, Journal, OnRecord
 from recovery.matching import (
     SKEW,
@@ -46,7 +55,6 @@ from recovery.snapshot import Snapshot
 from recovery.sweep import Way
 from taskhub import messages as m
 from taskhub.accounts import Entity, QueueMessage, Write
-from taskhub.accounts.embedded import EmbeddedAccount
 from taskhub.client import TaskHubClient
 from taskhub.clock import Clock
 from taskhub.errors import Conflict, NotFound
@@ -284,7 +292,6 @@ def parser(command: str) -> argparse.ArgumentParser:
         help="how far the copy had come, as 2026-01-02T03:04Z: a start from before of which nothing is there was "
         "purged (an hour before the last request on record if omitted)",
     )  # fmt: skip
-    result.add_argument("--other-account", action="store_true", help="although its requests went to another account")
     result.add_argument("--force", action="store_true", help="although somebody holds leases on the hub")
     add_output(result)
     return result
@@ -321,7 +328,7 @@ async def _compare(options: argparse.Namespace, hub: TaskHub, records: Records, 
     if progress.is_shown:
         progress.total = await asyncio.to_thread(journal.count)
     reconciler = Reconciler(
-        hub, journal, way, options.raise_uncertain, progress, options.last_sync, _account(options, hub), is_live
+        hub, journal, way, options.raise_uncertain, progress, options.last_sync, account_of(options, hub), is_live
     )
     result = await reconciler.run(apply=options.apply and not options.dry_run)
     progress.clear()
@@ -336,15 +343,9 @@ async def _close(options: argparse.Namespace, hub: TaskHub, records: Records, is
         raise RecoveryError("--close makes no page: --html goes with a comparison.")
     journal = Journal(records, options.journal_hub)
     apply = options.apply and not options.dry_run
-    result = await close_what_has_ended(hub, journal, apply, is_live, _account(options, hub))
+    result = await close_what_has_ended(hub, journal, apply, is_live, account_of(options, hub))
     print(json.dumps(asdict(result), indent=2) if options.json else "\n".join(reconcile_report.closing(result)))
     return 0
-
-
-def _account(options: argparse.Namespace, hub: TaskHub) -> str:
-    """The account that the journal's requests must have gone to; a file's name, or the emulator's, says nothing."""
-    is_file = isinstance(hub.account, EmbeddedAccount)
-    return "" if options.other_account or is_file else app_settings.account_in(f"{hub.account.name}.")
 
 
 async def _notes(options: argparse.Namespace, journal: Journal) -> list[str]:

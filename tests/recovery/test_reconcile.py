@@ -9,9 +9,10 @@ from datetime import timedelta
 
 import pytest
 
-from recovery import reconcile
+from recovery import doctor, reconcile
 from recovery.__main__ import main
 from recovery.examination import Doctor
+from recovery.hub_command import account_of
 from recovery.journal import Journal, JournalOfAnotherHub, as_sent
 from recovery.matching import canonical
 from recovery.observed import LOST
@@ -462,13 +463,14 @@ async def test_what_is_to_be_known_of_the_journal_is_said(tmp_path, journal, cap
 
 async def test_the_account_is_compared_by_its_name_unless_it_is_a_file_the_emulators_or_was_moved(journal):
     read = reconcile.parser("reconcile").parse_args
+    assert doctor.parser("doctor").parse_args(["--other-account"]).other_account
     async with hub_with() as hub:
-        assert reconcile._account(read([]), hub) == ""
+        assert account_of(read([]), hub) == ""
         for name, more, compared in (
             ("stshop", [], "stshop"), ("stshop", ["--other-account"], ""), ("devstoreaccount1", [], ""),
         ):  # fmt: skip
             real = Account(name, hub.account.tables, hub.account.queues, hub.account.blobs)
-            assert reconcile._account(read(more), TaskHub(real, cuts.settings())) == compared
+            assert account_of(read(more), TaskHub(real, cuts.settings())) == compared
         journal.account = "stother"
         await journal.accept_start("shop-9", "shop", None)
         with pytest.raises(JournalOfAnotherHub, match="stother, not to stshop"):
