@@ -313,4 +313,3 @@ def test_a_doctor_on_another_account_of_the_same_hub_takes_no_text_for_lost_that
         assert await mending.output("i") == [3, 90000]
 
     play(scenario)
-
