@@ -13,7 +13,7 @@ from taskhub.errors import Undecodable
 from taskhub.messages import Event, TaskMessage
 
 POKE = "__recovery_poke"
-_SUSPENSIONS = (m.EXECUTION_SUSPENDED, m.EXECUTION_RESUMED)
+SUSPENSIONS = (m.EXECUTION_SUSPENDED, m.EXECUTION_RESUMED)
 
 
 def events_from(facts: Facts, position: int) -> list[Event]:
@@ -40,9 +40,9 @@ def lost_from(facts: Facts, position: int) -> list[str]:
 
 def suspension_from(facts: Facts, position: int) -> TaskMessage | None:
     """The last request to suspend or resume in the same rows, unless a later one is queued; given twice it is one."""
-    if any(x.task and x.task.kind in _SUSPENSIONS for x in facts.requests):
+    if any(x.task and x.task.kind in SUSPENSIONS for x in facts.requests):
         return None
-    found = [event for _, event in _decoded(facts, position) if event["EventType"] in _SUSPENSIONS]
+    found = [event for _, event in _decoded(facts, position) if event["EventType"] in SUSPENSIONS]
     if not found:
         return None
     again = m.event(found[-1]["EventType"], sent_at(found[-1]), Reason=found[-1].get("Reason"))

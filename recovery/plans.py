@@ -179,13 +179,18 @@ class _Planner(EntityDraft):
             self._start_lost()
 
     def _start_lost(self) -> None:
-        if self.f.terminations:
-            reason = self.f.terminations[0].task.event.get("Input") if self.f.terminations[0].task else None
-            self.steps.append(
-                WriteRow({"RuntimeStatus": "Terminated", "Output": reason or "", "CompletedTime": self.f.now})
-            )
-            return
-        self._start_again(str((self.f.row or {}).get("ExecutionId")))
+        if not self._is_terminated():
+            self._start_again(str((self.f.row or {}).get("ExecutionId")))
+
+    def _is_terminated(self) -> bool:
+        """Ends an instance that somebody has asked to end, instead of beginning it."""
+        if not self.f.terminations:
+            return False
+        reason = self.f.terminations[0].task.event.get("Input") if self.f.terminations[0].task else None
+        self.steps.append(
+            WriteRow({"RuntimeStatus": "Terminated", "Output": reason or "", "CompletedTime": self.f.now})
+        )
+        return True
 
     def _restart_without_message(self) -> None:
         if self._is_somebodys_child():
@@ -198,7 +203,13 @@ class _Planner(EntityDraft):
             return
         if self._is_given_up():
             return
-        self.delete([x for x in self.f.instance.messages if x not in self._waiting])
+        if self._is_terminated():
+            self.delete([x for x in self.f.instance.messages if x not in self.f.terminations])
+            self.steps.append(CutHistory(0))
+            self.last += [Delete(x) for x in self.f.terminations]
+            return
+        kept = [*self._waiting, *self._suspensions[-1:]]
+        self.delete([x for x in self.f.instance.messages if x not in kept])
         self._start_again(uuid.uuid4().hex, anew=True)
         if self._has_rows:
             self.last.append(CutHistory(0))
@@ -308,13 +319,25 @@ class _Planner(EntityDraft):
             }  # fmt: skip
             self.steps.append(WriteRow(columns, replace=True))
         self.steps.append(Send(TaskMessage(start, self.f.id, execution), "R5", due))
-        if row.get("RuntimeStatus") == "Suspended":
-            again = m.event(m.EXECUTION_SUSPENDED, self.f.now, Reason=row.get("Output"))
-            self.steps.append(Send(TaskMessage(again, self.f.id, None), "R5"))
+        if anew:
+            self._suspend_again(due)
         # An event that is dequeued before the start is dropped.
         if anew:
             self.send_held(0, due)
         self.events_behind(due)
+
+    @property
+    def _suspensions(self) -> list[Message]:
+        """The queued requests to suspend and to resume, oldest first."""
+        return [x for x in self.f.requests if x.task and x.task.kind in held_by.SUSPENSIONS]
+
+    def _suspend_again(self, due: datetime) -> None:
+        """What was suspended, or was asked to, is suspended when it has begun anew."""
+        for message in self._suspensions[-1:]:
+            self.put_behind(message, due)
+        if not self._suspensions and self.f.status == "Suspended":
+            again = m.event(m.EXECUTION_SUSPENDED, self.f.now, Reason=(self.f.row or {}).get("Output"))
+            self.steps.append(Send(TaskMessage(again, self.f.id, None), "R5", due))
 
     def _blob_of_start_missing(self) -> None:
         self.delete(self.verdict.surplus)

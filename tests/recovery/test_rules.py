@@ -537,3 +537,25 @@ def test_an_instance_that_was_suspended_and_begins_anew_is_suspended_again():
 def test_a_history_is_not_given_up_while_its_start_may_be_among_messages_that_were_not_seen():
     verdict = rules.judge(replace(one("losthist"), unseen={"control": 1}))
     assert (verdict.kind, verdict.rule) == ("undecided", "history-lost")
+
+
+def test_what_somebody_asked_of_an_instance_that_begins_anew_is_asked_again_behind_its_start():
+    lost = one("losthist")
+    row = {**lost.row, "RuntimeStatus": "Suspended"}
+    resumed = replace(lost, instance=replace(lost.instance, row=row))
+    for facts, kind in (
+        (with_messages(lost, message(m.EXECUTION_SUSPENDED, "losthist")), m.EXECUTION_SUSPENDED),
+        (with_messages(resumed, message(m.EXECUTION_RESUMED, "losthist")), m.EXECUTION_RESUMED),
+    ):
+        steps = make_plan(rules.judge(facts)).steps
+        assert [step.task.kind for step in steps if hasattr(step, "task")] == [m.EXECUTION_STARTED, kind]
+        assert isinstance(steps[-1], Delete) and steps[-1].message.task.kind == kind
+
+
+def test_an_instance_without_history_that_somebody_asked_to_end_is_ended_and_the_request_goes_last():
+    ask = message(m.EXECUTION_TERMINATED, "losthist", Input="enough")
+    steps = make_plan(rules.judge(with_messages(one("losthist"), ask))).steps
+    assert not [step for step in steps if hasattr(step, "task")]
+    written, last = steps[-2:]
+    assert (written.columns["RuntimeStatus"], written.columns["Output"]) == ("Terminated", "enough")
+    assert isinstance(last, Delete) and last.message == ask
