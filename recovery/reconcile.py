@@ -102,7 +102,8 @@ class Reconciler:
         result = Reconciliation(self.hub.names.hub, self.journal.records.description, applied=apply)
         result.arrived, result.is_arrival_given = self.arrived, self.last_sync is not None
         self.looked = self.hub.clock.now() - (SKEW if self.is_live else timedelta(0))
-        snapshot = await Snapshot.take(self.hub, self.way)
+        # What goes behind a start is deleted where it was, by the receipt of its last get.
+        snapshot = await Snapshot.take(self.hub, "receipts" if apply and self.way == "everything" else self.way)
         try:
             if snapshot.encoding:
                 old = self.hub.settings

@@ -494,3 +494,20 @@ async def test_events_that_are_queued_ahead_of_a_start_that_was_lost_come_behind
         found = [canonical(event["Input"]) if event["EventType"] == 15 else "start" for event in queued]
         assert found == ['"past the app"', "start", '"one"', '"two"']
         assert (await Reconciler(hub, journal).run(apply=True)).counts == {"there": 3}
+
+
+async def test_events_queued_ahead_of_a_start_come_behind_it_on_an_account_that_gives_receipts_alone(journal, azurite):
+    await journal.accept_start("waiter-9", "waiter2", None)
+    await journal.accept_event("waiter-9", "Approval", "one")
+    account = await open_account(azurite)
+    hub = TaskHub(account, replace(cuts.settings(), name="AheadHub"))
+    await hub.create()
+    try:
+        event = m.event(m.EVENT_RAISED, BEFORE, Name="Approval", Input=as_sent("one"))
+        await hub.send(TaskMessage(event, "waiter-9", None))
+        assert (await Reconciler(hub, journal).run(apply=True)).counts == {"started": 1, "raised": 1}
+        queued = [(await hub.read(x)).event for x in await account.queues.peek(hub.names.control_queue("waiter-9"))]
+        assert [m.EVENT_NAMES[one["EventType"]] for one in queued] == ["ExecutionStarted", "EventRaised"]
+    finally:
+        await hub.delete()
+        await account.close()
