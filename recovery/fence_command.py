@@ -10,10 +10,11 @@ from collections.abc import Sequence
 
 from recovery.azd_environment import Environment
 from recovery.fence import RECORD, Epoch, RecordDamaged, history, is_same_region, read, take_over
-from recovery.journal import DEFAULT_HUB, MARKER
+from recovery.journal import DEFAULT_HUB, MARKER, no_journal
 from recovery.operator_errors import OperatorError
 from recovery.records import RecordChanged, Records, RecordsUnreachable, open_place, open_records
 
+MARKS = (MARKER, RECORD)  # the records by which a journal or a fence is known
 FIRST_USE = "--first-use"
 REPLACE_DAMAGED = "--replace-damaged"
 EARLIER = 5  # take-overs that are shown
@@ -66,7 +67,7 @@ def _show(records: Records, hub: str) -> int:
     found = read(records, f"{hub}/{RECORD}")
     if found is None:
         if not _is_journal(records, hub):
-            raise NotAsBefore(f"{_no_journal(records, hub)}, so there is no fence there either.")
+            raise NotAsBefore(f"{no_journal(records, hub, MARKS)}, so there is no fence there either.")
         print("There is no fence: every region may work.")
         return 0
     print(_line(found[0]))
@@ -109,7 +110,7 @@ def _take_over(records: Records, options: argparse.Namespace) -> int:
 
 def _check_used(records: Records, hub: str, region: str) -> None:
     """NotAsBefore: in a journal that no app reads the take-over does nothing, and a region that is none stops all."""
-    strange = [] if _is_journal(records, hub) else [_no_journal(records, hub)]
+    strange = [] if _is_journal(records, hub) else [no_journal(records, hub, MARKS)]
     known = _known_regions(records, hub)
     if not any(is_same_region(region, one) for one in known):
         strange += [f"Nobody has used the region {region!r}; known is {' and '.join(known) or 'none'}"]
@@ -121,14 +122,7 @@ def _check_used(records: Records, hub: str, region: str) -> None:
 
 
 def _is_journal(records: Records, hub: str) -> bool:
-    return any(records.get(f"{hub}/{name}") is not None for name in (MARKER, RECORD))
-
-
-def _no_journal(records: Records, hub: str) -> str:
-    hubs = sorted({name.partition("/")[0] for name in records.names() if name.endswith((f"/{MARKER}", f"/{RECORD}"))})
-    if hubs:
-        return f"The journal in {records.description} has no hub '{hub}'; it has {', '.join(hubs)}"
-    return f"There is no journal in {records.description}"
+    return any(records.get(f"{hub}/{name}") is not None for name in MARKS)
 
 
 def _known_regions(records: Records, hub: str) -> list[str]:

@@ -83,8 +83,8 @@ def add_output(result: argparse.ArgumentParser) -> None:
 
 def account_of(options: argparse.Namespace, hub: TaskHub) -> str:
     """The account that the journal's requests must have gone to; a file's name, or the emulator's, says nothing."""
-    is_file = isinstance(hub.account, EmbeddedAccount)
-    return "" if options.other_account or is_file else app_settings.account_in(f"{hub.account.name}.")
+    says_nothing = isinstance(hub.account, EmbeddedAccount) or hub.account.name == app_settings.EMULATOR
+    return "" if options.other_account or says_nothing else hub.account.name
 
 
 @asynccontextmanager

@@ -60,6 +60,14 @@ class JournalDown(Exception):
     """The request cannot be put on record now; answer 503, nothing was started."""
 
 
+def no_journal(records: Records, hub: str, marks: Sequence[str]) -> str:
+    """In words that there is nothing of a hub, and of which hubs there is, by the records that mark one."""
+    hubs = sorted({name.partition("/")[0] for name in records.names() if name.partition("/")[2] in marks})
+    if hubs:
+        return f"The journal in {records.description} has no hub '{hub}'; it has {', '.join(hubs)}"
+    return f"There is no journal in {records.description}"
+
+
 class JournalOfAnotherHub(Exception):
     """The journal at this place belongs to another hub."""
 
@@ -240,10 +248,7 @@ class Journal:
         return [unquote(folder_of(x).removesuffix(".json")) for x in self.records.names(f"{self.hub}/{what}/")]
 
     def _missing(self) -> str:
-        others = sorted({name.split("/")[0] for name in self.records.names() if name.endswith(f"/{MARKER}")})
-        if others:
-            return f"The journal in {self.records.description} has no hub '{self.hub}'; it has {', '.join(others)}."
-        return f"There is no journal in {self.records.description}."
+        return f"{no_journal(self.records, self.hub, [MARKER])}."
 
     def instance_ids(self) -> Iterator[str]:
         """The instances that have open entries, in the order of the names."""

@@ -179,18 +179,19 @@ class _Planner(EntityDraft):
             self._start_lost()
 
     def _start_lost(self) -> None:
-        if not self._is_terminated():
+        if not self._ends_as_asked():
             self._start_again(str((self.f.row or {}).get("ExecutionId")))
 
-    def _is_terminated(self) -> bool:
+    def _ends_as_asked(self) -> bool:
         """Ends an instance that somebody has asked to end, instead of beginning it."""
         if not self.f.terminations:
             return False
         reason = self.f.terminations[0].task.event.get("Input") if self.f.terminations[0].task else None
-        self.steps.append(
-            WriteRow({"RuntimeStatus": "Terminated", "Output": reason or "", "CompletedTime": self.f.now})
-        )
+        self._terminate(reason or "")
         return True
+
+    def _terminate(self, output: str) -> None:
+        self.steps.append(WriteRow({"RuntimeStatus": "Terminated", "Output": output, "CompletedTime": self.f.now}))
 
     def _restart_without_message(self) -> None:
         if self._is_somebodys_child():
@@ -203,7 +204,7 @@ class _Planner(EntityDraft):
             return
         if self._is_given_up():
             return
-        if self._is_terminated():
+        if self._ends_as_asked():
             self.delete([x for x in self.f.instance.messages if x not in self.f.terminations])
             self.steps.append(CutHistory(0))
             self.last += [Delete(x) for x in self.f.terminations]
@@ -228,11 +229,7 @@ class _Planner(EntityDraft):
         if self.has_parent:
             return True
         if (self.f.row or {}).get("Generation") is None and (self.f.row or {}).get("TaskHubName") is None:
-            self.steps.append(
-                WriteRow(
-                    {"RuntimeStatus": "Terminated", "Output": f"{LOST}; no parent waits", "CompletedTime": self.f.now}
-                )
-            )
+            self._terminate(f"{LOST}; no parent waits")
             return True
         return False
 

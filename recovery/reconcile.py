@@ -16,7 +16,6 @@ import json
 import os
 import uuid
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import suppress
 from dataclasses import asdict, replace
 from datetime import datetime, timedelta, timezone
 
@@ -51,17 +50,17 @@ from recovery.passes import Passes, note, passes_of
 from recovery.proofs import row_from_start
 from recovery.reconciliation import Line, Reconciliation
 from recovery.records import SETTING, Records, open_place, open_records
+from recovery.repairs import delete_message, with_large_texts_moved
 from recovery.snapshot import Snapshot
 from recovery.sweep import Way
 from taskhub import messages as m
-from taskhub.accounts import Entity, QueueMessage, Write
+from taskhub.accounts import Entity, Write
 from taskhub.client import TaskHubClient
 from taskhub.clock import Clock
-from taskhub.errors import Conflict, NotFound
+from taskhub.errors import Conflict
 from taskhub.hub import HubSettings, TaskHub
 from taskhub.layout import escape_key
 from taskhub.messages import TaskMessage
-from taskhub.payloads import is_large_column
 
 LONGEST_LAG = timedelta(hours=1)  # of the copy, unless the operator knows how far it had come
 HANDING_OVER = timedelta(minutes=1)  # from the journal to the hub, at most
@@ -196,17 +195,10 @@ class Reconciler:
             await self._write_row(entry.instance_id, row_from_start(outcome.queued), replace=False)
         elif outcome.state == "started":
             for message in outcome.ahead:  # it is on record, and raised again behind the start
-                await self._delete(message)
+                await delete_message(self.hub, message)
             await self._begin(entry, outcome.replaces)
         elif outcome.state == "raised":
             await self.client.raise_event(entry.instance_id, entry.name, entry.text or "null")
-
-    async def _delete(self, message: Message) -> None:
-        taken = QueueMessage(
-            message.id, message.text, message.pop_receipt, message.dequeue_count, message.inserted, message.next_visible
-        )
-        with suppress(NotFound):
-            await self.hub.account.queues.delete(message.queue, taken)
 
     async def _begin(self, entry: Entry, replaces: bool) -> None:
         """Starts as a client does, message before row, but under the time of acceptance.
@@ -221,14 +213,10 @@ class Reconciler:
         await self._write_row(entry.instance_id, row_from_start(sent), replace=replaces)
 
     async def _write_row(self, instance_id: str, columns: Entity, replace: bool) -> None:
+        columns = await with_large_texts_moved(self.hub, instance_id, columns)
         entity: Entity = {
             "PartitionKey": escape_key(instance_id), "RowKey": "", "TaskHubName": self.hub.names.hub, **columns,
         }  # fmt: skip
-        text = entity.get("Input")
-        if isinstance(text, str) and is_large_column(text):
-            name = f"{escape_key(instance_id)}/history-recovery-{uuid.uuid4().hex[:8]}-Input.json.gz"
-            await self.hub.large.write(name, text.encode("utf-8", "surrogatepass"))
-            entity["Input"] = self.hub.large.url(name)
         try:
             await self.hub.account.tables.write(
                 self.hub.names.instances, Write("upsert" if replace else "insert", entity)
@@ -257,7 +245,7 @@ def _unless_hidden(outcome: Outcome, facts: Facts) -> Outcome:
     hidden = facts.unseen.get("control", 0)
     if outcome.state != "raised" or not hidden:
         return outcome
-    why = f"{hidden} messages of its queue are invisible, and it may be one of them: look again in five minutes"
+    why = f"{hidden} messages of its queue are invisible, and it may be one of them: look again in ten minutes"
     return Outcome(outcome.entry, "uncertain", why)
 
 

@@ -13,7 +13,7 @@ from contextlib import suppress
 from datetime import datetime, timedelta
 from typing import Any
 
-from recovery.observed import EPOCH, json_object
+from recovery.observed import EPOCH, Message, json_object
 from recovery.passes import container_of
 from recovery.plans import Plan
 from recovery.repair_steps import Adopt, CutHistory, Delete, Purge, PutRow, Send, Step, WriteHistory, WriteRow
@@ -104,13 +104,29 @@ async def apply(hub: TaskHub, plan: Plan, verdict: Verdict, audit: Audit) -> Non
     await audit.end(record)
 
 
-async def _delete(hub: TaskHub, _: str, step: Delete) -> None:
-    message = step.message
+async def delete_message(hub: TaskHub, message: Message) -> None:
+    """Deletes a message as a sweep saw it. On a real account it is the receipt of its last get that counts."""
     taken = QueueMessage(
         message.id, message.text, message.pop_receipt, message.dequeue_count, message.inserted, message.next_visible
     )
     with suppress(NotFound):  # somebody, or this repair before it was interrupted, has removed it
         await hub.account.queues.delete(message.queue, taken)
+
+
+async def with_large_texts_moved(hub: TaskHub, instance_id: str, columns: Entity) -> Entity:
+    """The columns of a row, with those texts that are too long for a row in blobs."""
+    key, moved = escape_key(instance_id), dict(columns)
+    for column in ("Input", "Output"):
+        text = moved.get(column)
+        if isinstance(text, str) and payloads.is_large_column(text):
+            name = f"{key}/history-recovery-{uuid.uuid4().hex[:8]}-{column}.json.gz"
+            await hub.large.write(name, text.encode("utf-8", "surrogatepass"))
+            moved[column] = hub.large.url(name)
+    return moved
+
+
+async def _delete(hub: TaskHub, _: str, step: Delete) -> None:
+    await delete_message(hub, step.message)
 
 
 async def _send(hub: TaskHub, _: str, step: Send) -> None:
@@ -119,15 +135,9 @@ async def _send(hub: TaskHub, _: str, step: Send) -> None:
 
 
 async def _write_row(hub: TaskHub, instance_id: str, step: WriteRow) -> None:
-    key = escape_key(instance_id)
-    columns: Entity = {"TaskHubName": hub.names.hub, **step.columns} if step.replace else dict(step.columns)
-    for column in ("Input", "Output"):
-        text = columns.get(column)
-        if isinstance(text, str) and payloads.is_large_column(text):
-            name = f"{key}/history-recovery-{uuid.uuid4().hex[:8]}-{column}.json.gz"
-            await hub.large.write(name, text.encode("utf-8", "surrogatepass"))
-            columns[column] = hub.large.url(name)
-    entity: Entity = {"PartitionKey": key, "RowKey": "", **columns}
+    columns: Entity = {"TaskHubName": hub.names.hub, **step.columns} if step.replace else step.columns
+    columns = await with_large_texts_moved(hub, instance_id, columns)
+    entity: Entity = {"PartitionKey": escape_key(instance_id), "RowKey": "", **columns}
     mode = Write("upsert", entity, mode="replace" if step.replace else "merge")
     await hub.account.tables.write(hub.names.instances, mode)
 

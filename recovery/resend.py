@@ -16,7 +16,7 @@ from recovery.observed import EPOCH, Message, request_of, sent_at
 from recovery.proofs import end_of
 from recovery.repair_steps import Delete, Send, Step
 from taskhub import messages as m
-from taskhub.messages import TaskMessage
+from taskhub.messages import Event, TaskMessage
 
 
 class Draft:
@@ -91,12 +91,15 @@ class Draft:
         for delivery in missing:
             getattr(self, f"_send_{delivery.lost.replace(' ', '_')}")(delivery.leaf)
 
+    def _input_of(self, scheduled: Event, leaf: Leaf) -> Any:
+        """The input of what was scheduled: from the history, or from the code."""
+        text = scheduled.get("Input")
+        command = self.f.replayed.commands.get(leaf.number) if self.f.replayed else None
+        return command.input if text is None and command is not None else text
+
     def _send_work_item(self, leaf: Leaf) -> None:
         event = self.f.scheduled[m.TASK_SCHEDULED, leaf.number]
-        text = event.get("Input")
-        command = self.f.replayed.commands.get(leaf.number) if self.f.replayed else None
-        if text is None and command is not None:
-            text = command.input
+        text = self._input_of(event, leaf)
         if text is None:
             self.unresolved.append(
                 f"the input of {leaf.describe()} is neither in the history nor found by a replay: give --app"
@@ -120,11 +123,8 @@ class Draft:
 
     def _send_start(self, leaf: Leaf) -> None:
         created = self.f.scheduled[m.SUB_CREATED, leaf.number]
-        text = created.get("Input")
-        command = self.f.replayed.commands.get(leaf.number) if self.f.replayed else None
-        if text is None and command is not None:
-            text = command.input
-        elif text is None and self.f.replayed is None:
+        text = self._input_of(created, leaf)
+        if text is None and self.f.replayed is None:
             self.unresolved.append(f"the input of {leaf.describe()} is not in the history: give --app")
             return
         child_id, execution = str(created.get("InstanceId")), uuid.uuid4().hex

@@ -5,7 +5,8 @@ from __future__ import annotations
 import gzip
 import json
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta, timezone
 from functools import cache
@@ -15,7 +16,8 @@ from typing import Any
 from recovery.facts import Facts
 from recovery.observed import Instance, Message
 from taskhub import messages as m
-from taskhub.accounts import Entity, Value, Write
+from taskhub.accounts import Entity, Value, Write, open_account
+from taskhub.clock import ManualClock
 from taskhub.hub import HubSettings, TaskHub
 from taskhub.layout import SENTINEL, escape_key
 
@@ -167,6 +169,21 @@ def _queue(queue: str, writes: list[dict[str, Any]]) -> Iterator[tuple[str, int,
             present.pop(write["messageId"], None)
     for write in present.values():
         yield queue, 75 if write["event"] == "TimerFiredEvent" else 0, write["message"]
+
+
+@asynccontextmanager
+async def hub_with(*names: str, place: object = ":memory:") -> AsyncIterator[TaskHub]:
+    """A hub that holds some recorded cuts side by side, at the time at which they were cut."""
+    clock = ManualClock(NOW)
+    account = await open_account(str(place), clock)
+    hub = TaskHub(account, settings(), clock)
+    await hub.create()
+    for name in names:
+        await pour(next(cut for cut in cuts() if cut.name == name), hub)
+    try:
+        yield hub
+    finally:
+        await account.close()
 
 
 async def pour(cut: Cut, hub: TaskHub, encoding: m.Encoding = "base64") -> None:

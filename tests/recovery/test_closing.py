@@ -20,7 +20,7 @@ from taskhub.client import TaskHubClient
 from taskhub.clock import ManualClock
 from taskhub.hub import TaskHub
 from tests.recovery import cuts
-from tests.recovery.test_reconcile import hub_with
+from tests.recovery.cuts import hub_with
 
 HOUR, DAY = timedelta(hours=1), timedelta(days=1)
 BEGAN = cuts.NOW - 3 * HOUR

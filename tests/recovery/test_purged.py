@@ -16,7 +16,7 @@ from taskhub.accounts.embedded import open_embedded
 from taskhub.clock import ManualClock
 from taskhub.hub import TaskHub
 from tests.recovery import cuts
-from tests.recovery.test_reconcile import hub_with
+from tests.recovery.cuts import hub_with
 
 HOUR = timedelta(hours=1)
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from contextlib import asynccontextmanager
 from dataclasses import replace
 from datetime import timedelta
 
@@ -21,11 +20,11 @@ from recovery.records import DirectoryRecords, open_place
 from recovery.replay import load_app
 from taskhub import messages as m
 from taskhub.accounts import Account, Write, open_account
-from taskhub.clock import ManualClock
 from taskhub.errors import AccountUnreachable
 from taskhub.hub import TaskHub
 from taskhub.messages import TaskMessage, parse_timestamp
 from tests.recovery import cuts, standby
+from tests.recovery.cuts import hub_with
 
 BEFORE = cuts.NOW - timedelta(minutes=50, seconds=4)  # when the recorded runs began
 
@@ -38,20 +37,6 @@ def journal(tmp_path):
 @pytest.fixture(scope="module")
 def app():
     return load_app(standby.GOLDEN)
-
-
-@asynccontextmanager
-async def hub_with(*names):
-    clock = ManualClock(cuts.NOW)
-    account = await open_account(":memory:", clock)
-    hub = TaskHub(account, cuts.settings(), clock)
-    await hub.create()
-    for name in names:
-        await cuts.pour(next(cut for cut in cuts.cuts() if cut.name == name), hub)
-    try:
-        yield hub
-    finally:
-        await account.close()
 
 
 async def events_of(hub, instance_id):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from contextlib import asynccontextmanager
 from datetime import timedelta
 
 import pytest
@@ -13,25 +12,11 @@ from recovery.examination import Doctor
 from recovery.second_look import SECONDS
 from taskhub import messages as m
 from taskhub.accounts import Query, Where, Write, open_account
-from taskhub.clock import ManualClock
 from taskhub.hub import TaskHub
 from taskhub.layout import SENTINEL
 from taskhub.messages import TaskMessage
 from tests.recovery import cuts, standby
-
-
-@asynccontextmanager
-async def hub_with(*names, place=":memory:"):
-    clock = ManualClock(cuts.NOW)
-    account = await open_account(str(place), clock)
-    hub = TaskHub(account, cuts.settings(), clock)
-    await hub.create()
-    for name in names:
-        await cuts.pour(next(cut for cut in cuts.cuts() if cut.name == name), hub)
-    try:
-        yield hub
-    finally:
-        await account.close()
+from tests.recovery.cuts import hub_with
 
 
 async def twice(hub, meanwhile, *only):
