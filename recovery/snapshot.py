@@ -21,6 +21,11 @@ from taskhub.hub import TaskHub
 from taskhub.layout import SENTINEL, escape_key, unescape_key
 
 MAX_FAMILY_DEPTH = 20
+_SCHEMA = """
+CREATE TABLE known (key TEXT PRIMARY KEY, is_here INTEGER);
+CREATE TABLE child (key TEXT, parent TEXT);
+CREATE TABLE awaited (instance TEXT, parent TEXT);
+"""
 _CHILD_ENDED = ("SubOrchestrationInstanceCompleted", "SubOrchestrationInstanceFailed")
 
 
@@ -34,6 +39,10 @@ class Glance:
 
 class Snapshot(Sweep):
     """One hub at one time. Make it with `Snapshot.take`; `release` gives taken messages back."""
+
+    def __init__(self, hub: TaskHub) -> None:
+        super().__init__(hub)
+        self.seen.executescript(_SCHEMA)
 
     @classmethod
     async def take(cls, hub: TaskHub, way: Way = "everything") -> Snapshot:

@@ -39,10 +39,7 @@ CREATE TABLE seen (
     key TEXT, instance TEXT, sender TEXT, queue TEXT, id TEXT, receipt TEXT, dequeued INTEGER, inserted TEXT,
     visible TEXT, text TEXT, payload TEXT, problem TEXT, blob TEXT
 );
-CREATE TABLE known (key TEXT PRIMARY KEY, is_here INTEGER);
-CREATE TABLE child (key TEXT, parent TEXT);
 CREATE TABLE sent (instance TEXT, run TEXT, number INTEGER, queue TEXT, PRIMARY KEY (instance, run, number));
-CREATE TABLE awaited (instance TEXT, parent TEXT);
 """
 _ORDER = "ORDER BY queue, visible, rowid"
 
