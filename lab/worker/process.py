@@ -4,6 +4,8 @@ Each process connects back over loopback TCP and loads the app by itself. Orches
 the same process, so that sessions stay; everything else goes to the least busy one. A process that dies is started
 again; the calls it had get WorkerGone. So it is ended when a call runs longer than the function timeout, because Python
 code cannot be interrupted: that call gets FunctionTimedOut, and an episode WorkerGone, so that it is played again.
+Episodes that were at work when their process ended are played again one at a time: one of them may be what ends it,
+and would end it under the others again and again.
 """
 
 from __future__ import annotations
@@ -67,6 +69,8 @@ class ProcessWorker:
         self._links = links
         self._functions = functions
         self._server = server
+        self._suspects: set[str] = set()  # instances whose episode was at work when its process ended
+        self._alone = asyncio.Lock()  # for whoever is one of them
 
     @classmethod
     async def start(
@@ -122,7 +126,18 @@ class ProcessWorker:
         return dict(await self._least_busy().call("trigger", function, data, client_binding))
 
     async def episode(self, call: EpisodeCall) -> EpisodeResult:
-        return wire.result_from(await self._home_of(call.instance_id).call("episode", wire.call_to(call)))
+        if call.instance_id not in self._suspects:
+            return await self._episode(call)
+        async with self._alone:
+            return await self._episode(call)
+
+    async def _episode(self, call: EpisodeCall) -> EpisodeResult:
+        self._suspects.discard(call.instance_id)
+        try:
+            return wire.result_from(await self._home_of(call.instance_id).call("episode", wire.call_to(call)))
+        except WorkerGone:
+            self._suspects.add(call.instance_id)
+            raise
 
     def forget(self, instance_id: str) -> None:
         self._home_of(instance_id).tell("forget", instance_id)

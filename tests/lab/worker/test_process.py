@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
@@ -17,7 +18,7 @@ import pytest
 from lab import settings
 from lab.errors import AppError, InterpreterUnusable
 from lab.settings import Flags
-from lab.worker import FunctionTimedOut, HttpRequest, InvocationFailed, SessionLost, WorkerGone
+from lab.worker import EpisodeResult, FunctionTimedOut, HttpRequest, InvocationFailed, SessionLost, WorkerGone
 from lab.worker.process import ProcessWorker
 from tests.lab.worker.apps import FIXTURES, write_app
 from tests.lab.worker.driver import Play
@@ -147,6 +148,36 @@ async def test_an_orchestrator_that_never_yields_is_ended_and_to_be_played_again
         assert await worker.activity("hello", '"x"', "i", None) == '"Hello x!"'
     finally:
         await worker.close()
+
+
+async def test_who_ends_the_process_does_so_alone_when_it_is_played_again(tmp_path: Path, lines: Lines) -> None:
+    worker = await ProcessWorker.start(write_app(tmp_path, DEADLY), Path(sys.executable), {}, lines)
+    deadly = replace(Play("deadly", 0).call(), instance_id="deadly")
+    harmless = replace(Play("harmless", 0).call(), instance_id="harmless")
+    try:
+        both = await asyncio.gather(worker.episode(deadly), worker.episode(harmless), return_exceptions=True)
+        assert [type(one) for one in both] == [WorkerGone, WorkerGone]
+        gone, played = await asyncio.gather(worker.episode(deadly), worker.episode(harmless), return_exceptions=True)
+        assert isinstance(gone, WorkerGone)
+        assert isinstance(played, EpisodeResult) and played.output == '"fine"'
+    finally:
+        await worker.close()
+
+
+DEADLY = """
+import os
+
+app = df.DFApp()
+
+@app.orchestration_trigger(context_name="context")
+def deadly(context):
+    os._exit(3)
+
+@app.orchestration_trigger(context_name="context")
+def harmless(context):
+    return "fine"
+    yield
+"""
 
 
 ENDLESS = """
